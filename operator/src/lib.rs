@@ -1,1 +1,15 @@
-//! Placeholder.
+//! The engine of Gitmoor: what turns commits into live objects.
+//!
+//! One *operator* serves one pair of namespace and scope and hosts every configuration of it. The
+//! modules stand in the order in which a commit meets them: `fetch` brings a `Snapshot` of the
+//! repository, [`read`] makes `Manifests` and problems of it ([`manifest`] knows YAML), `plan`
+//! compares them with the `inventory`, `apply` sends what differs, `observe` watches what was
+//! applied, `report` writes the status. It knows nothing of ARM, the agent or the portal.
+
+pub mod key;
+pub mod manifest;
+pub mod problem;
+pub mod read;
+
+pub use key::ObjectKey;
+pub use problem::{Problem, Reason};

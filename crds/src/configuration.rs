@@ -1,0 +1,175 @@
+//! What a configuration asks for: the `spec`.
+#![allow(unreachable_pub, reason = "KubeSchema makes a copy of each type inside a function")]
+
+use std::time::Duration;
+
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{GoDuration, SourceControlConfigurationStatus};
+
+/// A namespace of this cluster follows a Git repository.
+///
+/// The CEL rules stand here and not in the operator, so that `kubectl apply` says at once what is
+/// wrong.
+#[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[kube(
+    group = "gitmoor.io",
+    version = "v1alpha1",
+    kind = "SourceControlConfiguration",
+    plural = "sourcecontrolconfigurations",
+    shortname = "scc",
+    category = "gitmoor",
+    namespaced,
+    status = "SourceControlConfigurationStatus",
+    derive = "PartialEq",
+    validation = Rule::new("size(self.metadata.name) <= 63").message("the name may have at most 63 characters"),
+    printcolumn(json_path = ".status.conditions[?(@.type==\"Ready\")].status", name = "Ready", type_ = "string"),
+    printcolumn(json_path = ".status.conditions[?(@.type==\"Ready\")].message", name = "Status", type_ = "string"),
+    printcolumn(json_path = ".status.appliedRevision", name = "Revision", type_ = "string"),
+    printcolumn(json_path = ".status.objects.total", name = "Objects", type_ = "integer"),
+    printcolumn(json_path = ".status.objects.problems", name = "Problems", type_ = "integer"),
+    printcolumn(json_path = ".spec.repository", name = "Repository", type_ = "string", priority = 1),
+    printcolumn(json_path = ".spec.reference.branch", name = "Branch", type_ = "string", priority = 1),
+    printcolumn(json_path = ".spec.scope", name = "Scope", type_ = "string", priority = 1),
+    printcolumn(json_path = ".metadata.creationTimestamp", name = "Age", type_ = "date")
+)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SourceControlConfigurationSpec {
+    /// The URL of the Git repository: `https://` or `ssh://`; `http://` where the operator's
+    /// settings allow it. Without user name and password: those belong into a Secret, see
+    /// `credentials`.
+    #[schemars(length(min = 1, max = 2048))]
+    #[x_kube(
+        validation = ("self.matches('^(https|http|ssh)://[^/]+/.+$')", "write an address such as https://host/path or ssh://git@host/path"),
+        validation = ("!self.matches('^https?://[^/]*@')", "no user name or password here: name a Secret in credentials")
+    )]
+    pub repository: String,
+
+    /// Which commit of it is followed.
+    #[serde(default)]
+    pub reference: Reference,
+
+    /// The folders or files of the repository to read, relative to its root; `.` is all of it.
+    #[serde(default = "default_paths")]
+    #[schemars(length(min = 1, max = 64), inner(length(min = 1, max = 1024)))]
+    #[x_kube(
+        validation = ("self.all(path, !path.startsWith('/') && !path.split('/').exists(part, part == '..'))", "a path starts at the root of the repository and stays in it: no leading / and no ..")
+    )]
+    pub paths: Vec<String>,
+
+    /// How often the repository is asked for a new commit, such as `1m` or `90s`; between 5 s and
+    /// 24 h.
+    #[serde(default = "default_interval")]
+    #[x_kube(
+        validation = ("duration(self) >= duration('5s') && duration(self) <= duration('24h')", "the interval is at least 5s and at most 24h")
+    )]
+    pub interval: GoDuration,
+
+    /// How to prove to the repository who we are; absent for a public one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credentials: Option<Credentials>,
+
+    /// How far the rights of the operator reach. `cluster` must be allowed by the agent's settings.
+    #[serde(default)]
+    #[x_kube(validation = ("self == oldSelf", "the scope cannot be changed: delete the configuration and create it anew"))]
+    pub scope: Scope,
+
+    /// Whether objects that the repository no longer has are deleted.
+    #[serde(default = "yes")]
+    pub prune: bool,
+
+    /// Whether deleting this configuration also deletes what it applied.
+    #[serde(default)]
+    pub prune_on_delete: bool,
+
+    /// Stop: fetch, apply and heal nothing until this is false again.
+    #[serde(default)]
+    pub suspend: bool,
+}
+
+impl SourceControlConfigurationSpec {
+    /// A spec that follows the default branch of a repository, all the rest at its default.
+    pub fn new(repository: impl Into<String>) -> Self {
+        Self {
+            repository: repository.into(),
+            reference: Reference::default(),
+            paths: default_paths(),
+            interval: default_interval(),
+            credentials: None,
+            scope: Scope::default(),
+            prune: true,
+            prune_on_delete: false,
+            suspend: false,
+        }
+    }
+}
+
+/// Which commit of a repository is followed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Reference {
+    /// The branch; absent for the one that the repository's `HEAD` names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 255))]
+    #[x_kube(
+        // git-check-ref-format(1), as far as it matters for a branch.
+        validation = ("self.matches('^[^-/.~^:?*\\\\[\\\\\\\\\\\\s][^~^:?*\\\\[\\\\\\\\\\\\s]*$') && !self.contains('..') && !self.contains('@{') && !self.contains('//') && !self.endsWith('/') && !self.endsWith('.lock')", "this is no name of a Git branch")
+    )]
+    pub branch: Option<String>,
+}
+
+/// How to prove to a repository who we are.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Credentials {
+    /// A Secret in the namespace of the operator's ServiceAccount (for scope `namespace` that of
+    /// the configuration) with `username` and `password`, or `identity` and `known_hosts` for
+    /// SSH, and optionally `ca.crt`.
+    #[schemars(length(min = 1, max = 253))]
+    pub secret_name: String,
+}
+
+/// How far the rights of an operator reach.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Scope {
+    /// Objects of the configuration's own namespace.
+    #[default]
+    Namespace,
+    /// Objects of every namespace, and those of none.
+    Cluster,
+}
+
+impl Scope {
+    /// The word in the resource: `namespace` or `cluster`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Namespace => "namespace",
+            Self::Cluster => "cluster",
+        }
+    }
+}
+
+impl std::fmt::Display for Scope {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+fn default_paths() -> Vec<String> {
+    vec![".".to_owned()]
+}
+
+/// Flux v1 asks every five minutes; its users found that slow, and one request for a reference is
+/// cheap.
+fn default_interval() -> GoDuration {
+    GoDuration(Duration::from_mins(1))
+}
+
+fn yes() -> bool {
+    true
+}
