@@ -10,6 +10,7 @@ pub mod key;
 pub mod manifest;
 pub mod problem;
 pub mod read;
+pub mod snapshot;
 
 pub use key::ObjectKey;
 pub use problem::{Problem, Reason};
