@@ -6,11 +6,16 @@
 //! compares them with the `inventory`, `apply` sends what differs, `observe` watches what was
 //! applied, `report` writes the status. It knows nothing of ARM, the agent or the portal.
 
+pub mod connections;
+pub mod engine;
 pub mod key;
 pub mod manifest;
 pub mod problem;
 pub mod read;
+pub mod settings;
 pub mod snapshot;
 
+pub use engine::{Assignment, Engine, Error, run};
 pub use key::ObjectKey;
 pub use problem::{Problem, Reason};
+pub use settings::{EngineSettings, Settings};
