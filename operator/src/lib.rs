@@ -9,6 +9,7 @@
 pub mod connections;
 pub mod engine;
 pub mod key;
+pub mod kinds;
 pub mod manifest;
 pub mod problem;
 pub mod read;
