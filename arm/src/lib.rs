@@ -1,1 +1,42 @@
-//! Placeholder.
+//! Azure Resource Manager's `sourceControlConfigurations`: the wire types, the rules that ARM's
+//! command line keeps and ARM itself does not document, and a client. It knows HTTP, ARM ids and
+//! tokens; what a configuration does in a cluster is none of its business.
+//!
+//! The words are ARM's: a *configuration* belongs to a *cluster*, both are named by an *ARM id*
+//! that is compared without regard to case.
+
+mod id;
+mod secret;
+mod wire;
+
+pub use id::{ArmId, ClusterId, ConfigurationId, IdError};
+pub use secret::Secret;
+pub use wire::{
+    AdditionalInfo, ComplianceMessage, ComplianceState, ComplianceStatus, ConfigurationProperties,
+    ErrorDetail, ErrorResponse, HelmOperatorProperties, IdentityType, ListPage, MAX_PROBLEMS,
+    MAX_STATUS_BYTES, MessageLevel, NotBase64, ObjectCounts, OperatorScope, OperatorType, Problem,
+    ProtectedSettings, ProvisioningState, SourceControlConfiguration, StatusReport, SystemData,
+    Timestamp, WithSecrets,
+};
+
+/// The resource type in every configuration's `type`.
+pub const RESOURCE_TYPE: &str = "Microsoft.KubernetesConfiguration/sourceControlConfigurations";
+
+/// The api-versions that carry `sourceControlConfigurations`, oldest first. 2021-09-01,
+/// 2022-01-15-preview and 2022-04-02-preview exist and do not.
+pub const API_VERSIONS: [&str; 11] = [
+    "2019-11-01-preview",
+    "2020-07-01-preview",
+    "2020-10-01-preview",
+    "2021-03-01",
+    "2021-05-01-preview",
+    "2021-11-01-preview",
+    "2022-01-01-preview",
+    "2022-03-01",
+    "2022-07-01",
+    "2022-11-01",
+    "2023-05-01",
+];
+
+/// What the path of the agents' data plane begins with; the cluster's ARM id follows.
+pub const DATA_PLANE_PREFIX: &str = "/dataplane/v1";
