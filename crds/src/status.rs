@@ -70,6 +70,11 @@ pub struct SourceControlConfigurationStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problems_omitted: Option<u32>,
 
+    /// The operator process that serves the configuration. A newer one writes its own here when it
+    /// starts, which tells an older one to stop.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance: Option<String>,
+
     /// The public half of the SSH key by which the repository is read, in the form of an
     /// `authorized_keys` line.
     #[serde(default, skip_serializing_if = "Option::is_none")]

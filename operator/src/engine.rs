@@ -3,12 +3,18 @@
 use std::sync::Arc;
 
 use gitmoor_crds::Scope;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     EngineSettings, Settings,
     connections::{self, Connections, Identity},
+    kinds::Discovery,
+    tenant,
 };
+
+/// How many repositories are asked or fetched at once: each is a thread, and memory.
+const FETCHES: usize = 8;
 
 /// Which configurations an operator serves, and where it lives.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -34,7 +40,11 @@ pub enum Error {
 
 /// What the operators of one process share: connections, settings, discovery and bounds.
 pub struct Engine {
-    settings: EngineSettings,
+    pub(crate) settings: EngineSettings,
+    pub(crate) discovery: Discovery,
+    /// How many requests of syncs are under way.
+    pub(crate) requests: Arc<Semaphore>,
+    pub(crate) fetches: Arc<Semaphore>,
     connections: Connections,
 }
 
@@ -42,6 +52,9 @@ impl Engine {
     /// Prepares; nothing is asked of the API server yet.
     pub fn new(settings: EngineSettings, connections: Connections) -> Arc<Self> {
         Arc::new(Self {
+            requests: Arc::new(Semaphore::new(settings.concurrency.max(1))),
+            fetches: Arc::new(Semaphore::new(FETCHES)),
+            discovery: Discovery::default(),
             settings,
             connections,
         })
@@ -58,13 +71,8 @@ impl Engine {
         identity: Identity,
         cancel: CancellationToken,
     ) -> Result<(), Error> {
-        let _client = self.connections.client(&identity)?;
-        tracing::info!(
-            namespace = assignment.namespace,
-            http = self.settings.allow_http,
-            "operator starts"
-        );
-        cancel.cancelled().await;
+        let client = self.connections.client(&identity)?;
+        tenant::serve(self, assignment, client, cancel).await;
         Ok(())
     }
 }

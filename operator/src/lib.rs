@@ -6,15 +6,28 @@
 //! compares them with the `inventory`, `apply` sends what differs, `observe` watches what was
 //! applied, `report` writes the status. It knows nothing of ARM, the agent or the portal.
 
+pub mod apply;
+pub mod bodies;
 pub mod connections;
 pub mod engine;
+pub mod fetch;
+pub mod fingerprint;
+mod follow;
+pub mod inventory;
 pub mod key;
 pub mod kinds;
 pub mod manifest;
+pub mod names;
+pub mod observe;
+mod pace;
+pub mod plan;
 pub mod problem;
 pub mod read;
+pub mod report;
+pub mod requests;
 pub mod settings;
 pub mod snapshot;
+mod tenant;
 
 pub use engine::{Assignment, Engine, Error, run};
 pub use key::ObjectKey;

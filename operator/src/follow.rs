@@ -1,0 +1,418 @@
+//! One configuration, from its first sight to its end: polls the repository, syncs its commits,
+//! heals what drifts, and reports. Everything it knows can be lost at any moment: it is rebuilt
+//! from the configuration, the inventory, the Git store and the watches.
+
+mod drift;
+mod source;
+mod sync;
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::Duration,
+};
+
+use gitmoor_crds::{Scope, SourceControlConfiguration};
+use kube::ResourceExt as _;
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep, sleep_until},
+};
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
+
+use crate::{
+    ObjectKey, Problem,
+    apply::Applier,
+    bodies::Bodies,
+    inventory::{Inventory, store::Store},
+    kinds::Kinds,
+    names,
+    observe::{Kind, Observer, Sightings},
+    pace::{Pace, jitter},
+    read::{Manifests, Reader},
+    report::{Facts, Obstacle, Reporter, WriteError},
+    snapshot::CommitId,
+    tenant::{Chain, Tenant},
+};
+use drift::Fights;
+use source::Source;
+
+type Newest = watch::Receiver<Option<Arc<SourceControlConfiguration>>>;
+
+/// How long digests and fingerprints may be ahead of their copy in the cluster: a stale copy costs
+/// an apply that changes nothing.
+const CHECKPOINT: Duration = Duration::from_secs(30);
+
+/// How long after a list an object that it did not show may still be seen: a watch cache lags
+/// behind a write by less.
+const LAG: Duration = Duration::from_secs(1);
+
+/// What is known of one configuration.
+struct Follow {
+    tenant: Arc<Tenant>,
+    /// The configuration as it was seen last.
+    object: Arc<SourceControlConfiguration>,
+    cancel: CancellationToken,
+    source: Source,
+    reader: Reader,
+    /// The commit whose manifests these are.
+    commit: Option<CommitId>,
+    manifests: Manifests,
+    bodies: Arc<Bodies>,
+    /// Problems of the commit, then of its plan, then of its objects.
+    read_problems: Vec<Problem>,
+    plan_problems: Vec<Problem>,
+    object_problems: BTreeMap<ObjectKey, Problem>,
+    kinds: Arc<Kinds>,
+    inventory: Inventory,
+    store: Store,
+    applier: Arc<Applier>,
+    observer: Observer,
+    sightings: Arc<Sightings>,
+    /// Lists that are complete, and when what they did not show counts as gone.
+    lists: Vec<(Instant, Kind, u32)>,
+    fights: Fights,
+    checkpoint: Option<Instant>,
+    retry: Pace,
+    facts: Facts,
+    reporter: Reporter,
+}
+
+/// Follows a configuration until it is deleted, cancelled, or taken over by a newer process.
+pub(crate) async fn follow(
+    tenant: Arc<Tenant>,
+    object: Arc<SourceControlConfiguration>,
+    mut newest: Newest,
+    cancel: CancellationToken,
+) {
+    let name = object.name_any();
+    let span =
+        tracing::info_span!("configuration", namespace = %tenant.assignment.namespace, %name);
+    let life = async {
+        let Some(mut follow) = Follow::start(tenant, object, &mut newest, &cancel).await else {
+            return;
+        };
+        let end = follow.run(&mut newest).await;
+        tracing::info!(?end, "no longer followed");
+        match end {
+            End::Cancelled => follow.write_checkpoint().await,
+            End::Deleted => follow.clean_up().await,
+            // Whatever there is to write is the other's to write.
+            End::TakenOver => cancel.cancelled().await,
+        }
+    };
+    life.instrument(span).await;
+}
+
+/// Why a configuration is no longer followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    Cancelled,
+    Deleted,
+    TakenOver,
+}
+
+impl Follow {
+    /// Claims the configuration and reads its inventory, for as long as it takes.
+    async fn start(
+        tenant: Arc<Tenant>,
+        mut object: Arc<SourceControlConfiguration>,
+        newest: &mut Newest,
+        cancel: &CancellationToken,
+    ) -> Option<Self> {
+        let mut wait = Duration::from_millis(500);
+        loop {
+            let mut reporter = Reporter::new(tenant.client.clone(), &object);
+            let name = object.name_any();
+            let mut store = Store::new(
+                tenant.client.clone(),
+                &tenant.assignment.home,
+                &tenant.assignment.namespace,
+                &name,
+            );
+            let attempt = async {
+                reporter
+                    .claim(&tenant.instance)
+                    .await
+                    .map_err(|error| Chain(&error).to_string())?;
+                let kinds = tenant.engine.discovery.kinds(&tenant.client).await;
+                let kinds = kinds.map_err(|error| Chain(&error).to_string())?;
+                let (inventory, damaged) = store
+                    .read()
+                    .await
+                    .map_err(|error| Chain(&error).to_string())?;
+                Ok::<_, String>((kinds, inventory, damaged))
+            };
+            let error = tokio::select! {
+                () = cancel.cancelled() => return None,
+                result = attempt => match result {
+                    Ok((kinds, inventory, damaged)) => {
+                        for chunk in damaged {
+                            tracing::warn!(chunk, "a part of the inventory is not legible");
+                        }
+                        return Some(Self::new(tenant, object, cancel, kinds, inventory, store, reporter));
+                    }
+                    Err(error) => error,
+                },
+            };
+            tracing::warn!(%name, error, "the configuration cannot be served yet");
+            tokio::select! {
+                () = cancel.cancelled() => return None,
+                () = sleep(jitter(wait)) => wait = (wait * 2).min(Duration::from_secs(30)),
+                changed = newest.changed() => changed.ok()?,
+            }
+            object = newest.borrow_and_update().clone()?;
+        }
+    }
+
+    fn new(
+        tenant: Arc<Tenant>,
+        object: Arc<SourceControlConfiguration>,
+        cancel: &CancellationToken,
+        kinds: Arc<Kinds>,
+        inventory: Inventory,
+        store: Store,
+        reporter: Reporter,
+    ) -> Self {
+        let (namespace, name) = (&tenant.assignment.namespace, object.name_any());
+        let manager = names::field_manager(namespace, &name);
+        let label = names::label(namespace, &name);
+        let watched = match tenant.assignment.scope {
+            Scope::Namespace => Some(namespace.clone()),
+            Scope::Cluster => None,
+        };
+        let observer = Observer::new(tenant.client.clone(), watched, &manager, &label);
+        let source = Source::new(&tenant, &object);
+        Self {
+            bodies: Arc::new(Bodies::new(source.blobs())),
+            source,
+            reader: Reader::default(),
+            commit: None,
+            manifests: Manifests::default(),
+            read_problems: Vec::new(),
+            plan_problems: Vec::new(),
+            object_problems: BTreeMap::new(),
+            kinds,
+            inventory,
+            store,
+            applier: Arc::new(Applier {
+                client: tenant.client.clone(),
+                manager,
+                label,
+                bound: Arc::clone(&tenant.engine.requests),
+            }),
+            sightings: observer.sightings(),
+            observer,
+            lists: Vec::new(),
+            fights: Fights::default(),
+            checkpoint: None,
+            retry: Pace::new(Duration::from_secs(2), Duration::from_mins(10)),
+            facts: Facts {
+                instance: tenant.instance.clone(),
+                ..Facts::default()
+            },
+            reporter,
+            cancel: cancel.clone(),
+            object,
+            tenant,
+        }
+    }
+
+    /// The loop: whatever comes first is dealt with, one at a time.
+    async fn run(&mut self, newest: &mut Newest) -> End {
+        self.facts.generation = self.object.metadata.generation;
+        self.facts.suspended = self.object.spec.suspend;
+        let mut poll = if self.facts.suspended {
+            self.reporter.changed();
+            None
+        } else {
+            self.watch_inventory();
+            Some(Instant::now())
+        };
+        loop {
+            let sightings = Arc::clone(&self.sightings);
+            let cancel = self.cancel.clone();
+            let next_list = self.lists.iter().map(|(at, ..)| *at).min();
+            tokio::select! {
+                biased;
+                () = cancel.cancelled() => return End::Cancelled,
+                changed = newest.changed() => {
+                    let object = newest.borrow_and_update().clone();
+                    let (Ok(()), Some(object)) = (changed, object) else { return End::Deleted };
+                    if let Some(end) = self.configuration_changed(object, &mut poll) {
+                        return end;
+                    }
+                }
+                () = sightings.news(), if !self.facts.suspended => self.look().await,
+                () = at(next_list) => self.judge_lists().await,
+                () = at(self.fights.next()) => self.heal_postponed().await,
+                event = self.source.event() => match event {
+                    source::Event::Credentials => poll = Some(Instant::now()),
+                    source::Event::Answer(answer) => {
+                        let settled = self.answered(answer).await;
+                        let interval = self.object.spec.interval.into();
+                        poll = Some(Instant::now() + self.source.next_poll(settled, interval));
+                    }
+                },
+                () = at(poll) => {
+                    poll = None;
+                    self.source.ask(&self.tenant, &self.cancel);
+                }
+                () = at(self.retry.due()) => self.sync().await,
+                () = at(self.reporter.due()) => {
+                    if self.report().await == Some(End::TakenOver) {
+                        return End::TakenOver;
+                    }
+                }
+                () = at(self.checkpoint) => self.write_checkpoint().await,
+            }
+        }
+    }
+
+    /// Takes in what someone changed about the configuration, or what we did ourselves.
+    fn configuration_changed(
+        &mut self,
+        object: Arc<SourceControlConfiguration>,
+        poll: &mut Option<Instant>,
+    ) -> Option<End> {
+        let before = std::mem::replace(&mut self.object, object);
+        self.reporter.seen(&self.object);
+        let instance = self
+            .object
+            .status
+            .as_ref()
+            .and_then(|status| status.instance.as_ref());
+        if instance.is_some_and(|instance| *instance != self.tenant.instance) {
+            return Some(End::TakenOver);
+        }
+        let confirmation = |object: &SourceControlConfiguration| {
+            object
+                .annotations()
+                .get("gitmoor.io/confirm-prune")
+                .cloned()
+        };
+        if before.spec == self.object.spec && confirmation(&before) == confirmation(&self.object) {
+            return None;
+        }
+        self.facts.generation = self.object.metadata.generation;
+        self.facts.suspended = self.object.spec.suspend;
+        self.source.changed(&self.tenant, &self.object);
+        // The same commit may come to something else now.
+        self.commit = None;
+        self.retry.reset();
+        self.fights = Fights::default();
+        *poll = (!self.facts.suspended).then(Instant::now);
+        if !self.facts.suspended {
+            self.watch_inventory();
+        }
+        self.reporter.changed();
+        None
+    }
+
+    /// The repository has answered: syncs its commit when that is new. False when it gave none.
+    async fn answered(&mut self, answer: Result<CommitId, Obstacle>) -> bool {
+        match answer {
+            Ok(commit) => {
+                if self.facts.obstacle.take().is_some() {
+                    self.reporter.changed();
+                }
+                if self.commit != Some(commit) {
+                    self.arrived(commit).await;
+                }
+                true
+            }
+            Err(obstacle) => {
+                self.obstructed(obstacle);
+                false
+            }
+        }
+    }
+
+    fn obstructed(&mut self, obstacle: Obstacle) {
+        if self.facts.obstacle.as_ref() != Some(&obstacle) {
+            tracing::warn!(reason = obstacle.reason, "{}", obstacle.message);
+            self.facts.obstacle = Some(obstacle);
+            self.reporter.changed();
+        }
+    }
+
+    /// Watches every kind of the inventory.
+    fn watch_inventory(&mut self) {
+        let mut kinds: HashMap<Kind, &str> = HashMap::new();
+        for (key, entry) in self.inventory.iter() {
+            kinds.insert(
+                (Arc::clone(&key.group), Arc::clone(&key.kind)),
+                &entry.version,
+            );
+        }
+        for (kind, version) in kinds {
+            let resource = self.kinds.find(&kind.0, version, &kind.1).ok();
+            if let Some(resource) = resource.or_else(|| self.kinds.preferred(&kind.0, &kind.1)) {
+                self.observer.watch(&kind, resource);
+            }
+        }
+    }
+
+    /// Writes the status. Says when another operator has taken over.
+    async fn report(&mut self) -> Option<End> {
+        let mut problems = self.read_problems.clone();
+        problems.extend(self.plan_problems.iter().cloned());
+        problems.extend(self.object_problems.values().cloned());
+        self.facts.problems = problems;
+        self.facts.counts.total = u32::try_from(self.inventory.len()).unwrap_or(u32::MAX);
+        let result = self.reporter.write(&self.facts).await;
+        self.facts.problems = Vec::new();
+        match result {
+            Ok(()) => {}
+            // The watch brings what changed; a moment later this is tried again.
+            Err(WriteError::Changed) => {
+                tracing::debug!("the configuration changed while the status was written")
+            }
+            Err(error) => tracing::warn!(error = %Chain(&error), "status not written"),
+        }
+        None
+    }
+
+    fn changed_inventory(&mut self) {
+        if self.inventory.is_stale() && self.checkpoint.is_none() {
+            self.checkpoint = Some(Instant::now() + jitter(CHECKPOINT));
+        }
+    }
+
+    async fn write_checkpoint(&mut self) {
+        self.checkpoint = None;
+        if !self.inventory.is_stale() {
+            return;
+        }
+        if let Err(error) = self.store.checkpoint(&mut self.inventory).await {
+            tracing::warn!(error = %Chain(&error), "the inventory was not written");
+            if let Err(error) = self.store.reread_versions().await {
+                tracing::warn!(error = %Chain(&error), "the inventory was not read");
+            }
+            self.checkpoint = Some(Instant::now() + jitter(CHECKPOINT));
+        }
+    }
+
+    /// The configuration is gone: what it applied stays, its inventory does not.
+    async fn clean_up(&mut self) {
+        self.source.remove();
+        for attempt in 0..5 {
+            match self.store.delete().await {
+                Ok(()) => return,
+                Err(error) => {
+                    tracing::warn!(error = %Chain(&error), "the inventory was not deleted")
+                }
+            }
+            sleep(Duration::from_secs(1 << attempt)).await;
+        }
+    }
+}
+
+/// Waits until a moment, or for ever.
+async fn at(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => sleep_until(moment).await,
+        None => std::future::pending().await,
+    }
+}

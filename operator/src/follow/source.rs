@@ -1,0 +1,275 @@
+//! The repository of a configuration: asked in the background, so that a silent server holds up
+//! nothing else, with credentials that are watched.
+
+use std::{sync::Arc, time::Duration};
+
+use futures::StreamExt as _;
+use gitmoor_crds::{SourceControlConfiguration, SourceControlConfigurationSpec};
+use k8s_openapi::api::core::v1::Secret;
+use kube::{
+    Api, ResourceExt as _,
+    runtime::watcher::{self, watch_object},
+};
+use tokio::{
+    sync::watch,
+    task::{AbortHandle, JoinHandle},
+    time::sleep,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    fetch::{self, Credentials, Remote, Store},
+    names,
+    pace::{Pace, jitter},
+    report::Obstacle,
+    snapshot::{Blobs, CommitId},
+    tenant::{Chain, Tenant},
+};
+
+/// How long to wait before a repository that gave no answer is asked again, at first and at most.
+const RETRY: (Duration, Duration) = (Duration::from_secs(2), Duration::from_mins(2));
+
+/// What has happened.
+pub(super) enum Event {
+    /// The Secret with the credentials has changed.
+    Credentials,
+    /// The repository has answered, or not.
+    Answer(Result<CommitId, Obstacle>),
+}
+
+/// What is known of the Secret.
+#[derive(Clone)]
+enum Secrets {
+    /// None is named.
+    Unneeded,
+    /// The API server has not said yet.
+    Awaited,
+    Missing,
+    Refused(String),
+    There(Arc<Credentials>),
+}
+
+/// The repository of a configuration.
+pub(super) struct Source {
+    store: Store,
+    spec: SourceControlConfigurationSpec,
+    secrets: watch::Receiver<Secrets>,
+    watching: Option<AbortHandle>,
+    asking: Option<JoinHandle<Result<CommitId, Obstacle>>>,
+    pace: Pace,
+}
+
+impl Source {
+    /// The repository of a configuration; nothing is asked yet.
+    pub(super) fn new(tenant: &Tenant, object: &SourceControlConfiguration) -> Self {
+        let directory = names::hash(&tenant.assignment.namespace, &object.name_any());
+        let mut source = Self {
+            store: Store::new(tenant.engine.settings.directory.join(directory)),
+            spec: object.spec.clone(),
+            secrets: watch::channel(Secrets::Unneeded).1,
+            watching: None,
+            asking: None,
+            pace: Pace::new(RETRY.0, RETRY.1),
+        };
+        source.watch_secret(tenant);
+        source
+    }
+
+    /// Where the commits are.
+    pub(super) fn store(&self) -> Store {
+        self.store.clone()
+    }
+
+    /// Where the content of files is.
+    pub(super) fn blobs(&self) -> Arc<dyn Blobs + Send + Sync> {
+        Arc::new(self.store.clone())
+    }
+
+    /// Takes in what someone changed about the configuration.
+    pub(super) fn changed(&mut self, tenant: &Tenant, object: &SourceControlConfiguration) {
+        let before = std::mem::replace(&mut self.spec, object.spec.clone());
+        if let Some(asking) = self.asking.take() {
+            asking.abort();
+        }
+        self.pace.reset();
+        if before.credentials != self.spec.credentials {
+            self.watch_secret(tenant);
+        }
+    }
+
+    /// Asks the repository for its newest commit, and fetches it when it is not here; the answer
+    /// comes as an event.
+    pub(super) fn ask(&mut self, tenant: &Arc<Tenant>, cancel: &CancellationToken) {
+        if self
+            .asking
+            .as_ref()
+            .is_some_and(|asking| !asking.is_finished())
+        {
+            return;
+        }
+        let credentials = self.secrets.borrow_and_update().clone();
+        let credentials = match credentials {
+            // The Secret's arrival is an event.
+            Secrets::Awaited => return,
+            Secrets::Unneeded => Ok(Arc::default()),
+            Secrets::There(credentials) => Ok(credentials),
+            Secrets::Missing => Err((
+                "CredentialsNotFound",
+                format!(
+                    "the Secret {} does not exist in namespace {}: create it with username and password",
+                    self.secret_name(),
+                    tenant.assignment.home
+                ),
+            )),
+            Secrets::Refused(what) => Err(("CredentialsUnreadable", what)),
+        };
+        let spec = self.spec.clone();
+        let store = self.store.clone();
+        let tenant = Arc::clone(tenant);
+        let cancel = cancel.clone();
+        self.asking = Some(tokio::spawn(async move {
+            let credentials = credentials.map_err(|(reason, message)| Obstacle {
+                reason: reason.to_owned(),
+                message,
+                stalled: false,
+            })?;
+            let _place = tenant
+                .engine
+                .fetches
+                .acquire()
+                .await
+                .expect("the semaphore is never closed");
+            let settings = &tenant.engine.settings;
+            let branch = spec.reference.branch;
+            let remote = Remote::new(&spec.repository, branch, credentials, settings.allow_http)
+                .map_err(|error| obstacle(&error))?;
+            store
+                .fetch(remote, cancel)
+                .await
+                .map_err(|error| obstacle(&error))
+        }));
+    }
+
+    /// The next thing that happens; safe to be dropped and called again.
+    pub(super) async fn event(&mut self) -> Event {
+        let asking = async {
+            match &mut self.asking {
+                Some(asking) => asking.await,
+                None => std::future::pending().await,
+            }
+        };
+        let answer = tokio::select! {
+            answer = asking => answer,
+            Ok(()) = self.secrets.changed() => return Event::Credentials,
+        };
+        self.asking = None;
+        Event::Answer(answer.unwrap_or_else(|error| {
+            Err(Obstacle {
+                reason: "Internal".to_owned(),
+                message: format!("read the repository: {error}"),
+                stalled: false,
+            })
+        }))
+    }
+
+    /// How long until the repository is asked again.
+    pub(super) fn next_poll(&mut self, settled: bool, interval: Duration) -> Duration {
+        if settled {
+            self.pace.reset();
+            return jitter(interval);
+        }
+        self.pace.failed().min(interval.max(RETRY.1))
+    }
+
+    /// Removes what is on the disk.
+    pub(super) fn remove(&mut self) {
+        if let Some(asking) = self.asking.take() {
+            asking.abort();
+        }
+        self.store.remove();
+    }
+
+    fn secret_name(&self) -> &str {
+        let credentials = self.spec.credentials.as_ref();
+        credentials.map_or("", |credentials| &credentials.secret_name)
+    }
+
+    /// Watches the one Secret that the configuration names.
+    fn watch_secret(&mut self, tenant: &Tenant) {
+        if let Some(watching) = self.watching.take() {
+            watching.abort();
+        }
+        let Some(credentials) = &self.spec.credentials else {
+            self.secrets = watch::channel(Secrets::Unneeded).1;
+            return;
+        };
+        let (sender, receiver) = watch::channel(Secrets::Awaited);
+        self.secrets = receiver;
+        let api: Api<Secret> = Api::namespaced(tenant.client.clone(), &tenant.assignment.home);
+        let name = credentials.secret_name.clone();
+        let task = tokio::spawn(async move {
+            let mut stream = std::pin::pin!(watch_object(api, &name));
+            while let Some(event) = stream.next().await {
+                let secrets = match event {
+                    Ok(None) => Secrets::Missing,
+                    Ok(Some(secret)) => match credentials_of(secret) {
+                        Ok(credentials) => Secrets::There(Arc::new(credentials)),
+                        Err(what) => Secrets::Refused(format!("the Secret {name}: {what}")),
+                    },
+                    Err(error) => {
+                        if !matches!(error, watcher::Error::WatchFailed(_)) {
+                            let what = format!("read the Secret {name}: {}", Chain(&error));
+                            sender.send_if_modified(|known| {
+                                // Those that were read stay good while the API server is away.
+                                let new = matches!(known, Secrets::Awaited);
+                                if new {
+                                    *known = Secrets::Refused(what);
+                                }
+                                new
+                            });
+                        }
+                        sleep(jitter(Duration::from_secs(5))).await;
+                        continue;
+                    }
+                };
+                if sender.send(secrets).is_err() {
+                    return;
+                }
+            }
+        });
+        self.watching = Some(task.abort_handle());
+    }
+}
+
+impl Drop for Source {
+    fn drop(&mut self) {
+        if let Some(watching) = self.watching.take() {
+            watching.abort();
+        }
+        if let Some(asking) = self.asking.take() {
+            asking.abort();
+        }
+    }
+}
+
+fn credentials_of(secret: Secret) -> Result<Credentials, String> {
+    let mut data = secret.data.unwrap_or_default();
+    let mut text = |key: &str| {
+        let Some(bytes) = data.remove(key) else {
+            return Ok(None);
+        };
+        String::from_utf8(bytes.0)
+            .map(Some)
+            .map_err(|_| format!("{key} is no UTF-8 text"))
+    };
+    Credentials::new(text("username")?, text("password")?, text("ca.crt")?)
+}
+
+/// What a failed fetch means for the configuration.
+pub(super) fn obstacle(error: &fetch::Error) -> Obstacle {
+    Obstacle {
+        reason: error.reason().to_owned(),
+        message: Chain(error).to_string(),
+        stalled: false,
+    }
+}

@@ -1,0 +1,282 @@
+//! Watches what was applied: one watch of metadata for each kind, filtered by the configuration's
+//! label on the server. What is seen is handed over per object, the newest only.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use futures::StreamExt as _;
+use gitmoor_crds::LABEL_CONFIGURATION;
+use kube::{
+    Api, Client,
+    api::{ApiResource, DynamicObject, GroupVersionKind},
+    core::PartialObjectMeta,
+    runtime::watcher::{self, Event, watcher},
+};
+use tokio::{sync::Notify, task::JoinSet, time::sleep};
+
+use crate::{
+    ObjectKey,
+    fingerprint::Seen,
+    kinds::{Resource, api_version},
+    pace::jitter,
+};
+
+/// How long a watch lasts before it is renewed. The API server ends those that name no time after
+/// 30 to 60 minutes; longer ones would keep a stale authorization alive.
+const WATCH: Duration = Duration::from_mins(50);
+
+/// How long a watch that begins now lasts, in seconds.
+pub(crate) fn watch_seconds() -> u32 {
+    u32::try_from(jitter(WATCH).as_secs()).unwrap_or(u32::MAX)
+}
+
+/// How long to wait after a watch failed, at first and at most.
+const RETRY: (Duration, Duration) = (Duration::from_millis(500), Duration::from_mins(1));
+
+/// How long to wait before a watch that was forbidden is tried again.
+const FORBIDDEN: Duration = Duration::from_mins(10);
+
+/// A kind by group and name.
+pub type Kind = (Arc<str>, Arc<str>);
+
+/// What a watch saw of an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sighting {
+    /// It is there.
+    There {
+        /// What was seen.
+        seen: Seen,
+        /// The list that it was part of, or came after.
+        epoch: u32,
+    },
+    /// It is gone, or has lost our label, since this resource version.
+    Gone(u64),
+}
+
+/// What was seen since it was last taken.
+#[derive(Default)]
+pub struct Sightings {
+    state: Mutex<State>,
+    news: Notify,
+    /// How many lists have begun.
+    epoch: AtomicU32,
+}
+
+/// What was seen, as it is taken.
+#[derive(Default)]
+pub struct State {
+    /// Objects, the newest sighting of each.
+    pub objects: HashMap<ObjectKey, Sighting>,
+    /// Kinds of which a list is complete, and the list's number.
+    pub listed: Vec<(Kind, u32)>,
+    /// Kinds that may not be watched, and why.
+    pub unwatched: HashMap<Kind, String>,
+}
+
+impl Sightings {
+    /// The number of the last list that has begun: what is applied from now on may be missing in it.
+    pub fn epoch(&self) -> u32 {
+        self.epoch.load(Ordering::Relaxed)
+    }
+
+    /// Waits until there is something to take.
+    pub async fn news(&self) {
+        self.news.notified().await;
+    }
+
+    /// Takes what was seen. Objects come before the lists that they are part of.
+    pub fn take(&self) -> State {
+        let mut state = self.lock();
+        let unwatched = state.unwatched.clone();
+        std::mem::replace(
+            &mut state,
+            State {
+                unwatched,
+                ..State::default()
+            },
+        )
+    }
+
+    fn add(&self, change: impl FnOnce(&mut State)) {
+        change(&mut self.lock());
+        self.news.notify_one();
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The watches of one configuration. Dropping it ends them.
+pub struct Observer {
+    client: Client,
+    /// Absent for objects of every namespace.
+    namespace: Option<String>,
+    manager: Arc<str>,
+    selector: String,
+    sightings: Arc<Sightings>,
+    watched: HashSet<Kind>,
+    tasks: JoinSet<()>,
+}
+
+impl Observer {
+    /// An observer that watches nothing yet.
+    pub fn new(client: Client, namespace: Option<String>, manager: &str, label: &str) -> Self {
+        Self {
+            client,
+            namespace,
+            manager: manager.into(),
+            selector: format!("{LABEL_CONFIGURATION}={label}"),
+            sightings: Arc::default(),
+            watched: HashSet::new(),
+            tasks: JoinSet::new(),
+        }
+    }
+
+    /// What the watches see.
+    pub fn sightings(&self) -> Arc<Sightings> {
+        Arc::clone(&self.sightings)
+    }
+
+    /// Watches a kind from now on, if it is not watched yet.
+    pub fn watch(&mut self, kind: &Kind, resource: &Resource) {
+        if !resource.watchable || !self.watched.insert(kind.clone()) {
+            return;
+        }
+        let api_resource = ApiResource {
+            api_version: api_version(&kind.0, &resource.version),
+            plural: resource.plural.to_string(),
+            ..ApiResource::from_gvk(&GroupVersionKind::gvk(&kind.0, &resource.version, &kind.1))
+        };
+        let client = self.client.clone();
+        let api: Api<PartialObjectMeta<DynamicObject>> = match &self.namespace {
+            Some(namespace) if resource.namespaced => {
+                Api::namespaced_with(client, namespace, &api_resource)
+            }
+            _ => Api::all_with(client, &api_resource),
+        };
+        let watch = Watch {
+            api,
+            kind: kind.clone(),
+            manager: Arc::clone(&self.manager),
+            selector: self.selector.clone(),
+            sightings: Arc::clone(&self.sightings),
+        };
+        self.tasks.spawn(watch.run());
+    }
+}
+
+/// One watch.
+struct Watch {
+    api: Api<PartialObjectMeta<DynamicObject>>,
+    kind: Kind,
+    manager: Arc<str>,
+    selector: String,
+    sightings: Arc<Sightings>,
+}
+
+impl Watch {
+    async fn run(self) {
+        let mut streaming = true;
+        loop {
+            let wait = self.until_hopeless(&mut streaming).await;
+            sleep(wait).await;
+        }
+    }
+
+    /// Watches until going on is of no use, and says when to begin anew.
+    async fn until_hopeless(&self, streaming: &mut bool) -> Duration {
+        let mut config = watcher::Config::default()
+            .labels(&self.selector)
+            .timeout(watch_seconds());
+        if *streaming {
+            // The first list as a stream of objects, never whole in memory on either side.
+            config = config.streaming_lists();
+        }
+        let mut stream = std::pin::pin!(watcher(self.api.clone(), config));
+        let mut wait = RETRY.0;
+        let mut epoch = 0;
+        while let Some(event) = stream.next().await {
+            let error = match event {
+                Ok(event) => {
+                    wait = RETRY.0;
+                    self.event(event, &mut epoch);
+                    continue;
+                }
+                Err(error) => error,
+            };
+            match refusal(&error) {
+                // Before streaming lists: 422, or 400 where the parameter is not known.
+                Some((400 | 422, _)) if *streaming => {
+                    *streaming = false;
+                    return Duration::ZERO;
+                }
+                Some((403 | 404 | 405, message)) => {
+                    self.sightings.add(|state| {
+                        state.unwatched.insert(self.kind.clone(), message);
+                    });
+                    return jitter(FORBIDDEN);
+                }
+                _ => tracing::debug!(kind = %self.kind.1, %error, "watch interrupted"),
+            }
+            // Jitter: after the API server restarts, everyone's watches begin anew.
+            sleep(jitter(wait)).await;
+            wait = (wait * 2).min(RETRY.1);
+        }
+        RETRY.0
+    }
+
+    fn event(&self, event: Event<PartialObjectMeta<DynamicObject>>, epoch: &mut u32) {
+        match event {
+            Event::Init => *epoch = self.sightings.epoch.fetch_add(1, Ordering::Relaxed) + 1,
+            Event::InitApply(object) | Event::Apply(object) => {
+                if let Some((key, seen)) = self.see(&object) {
+                    let epoch = *epoch;
+                    self.sightings.add(|state| {
+                        state.objects.insert(key, Sighting::There { seen, epoch });
+                    });
+                }
+            }
+            Event::InitDone => self.sightings.add(|state| {
+                state.unwatched.remove(&self.kind);
+                state.listed.push((self.kind.clone(), *epoch));
+            }),
+            Event::Delete(object) => {
+                if let Some((key, seen)) = self.see(&object) {
+                    self.sightings.add(|state| {
+                        state.objects.insert(key, Sighting::Gone(seen.version));
+                    });
+                }
+            }
+        }
+    }
+
+    fn see(&self, object: &PartialObjectMeta<DynamicObject>) -> Option<(ObjectKey, Seen)> {
+        let metadata = &object.metadata;
+        let key = ObjectKey {
+            group: Arc::clone(&self.kind.0),
+            kind: Arc::clone(&self.kind.1),
+            namespace: metadata.namespace.as_deref().map(Arc::from),
+            name: metadata.name.as_deref()?.into(),
+        };
+        Some((key, Seen::of(metadata, &self.manager)?))
+    }
+}
+
+/// The status code and words of an API server that refused a watch.
+fn refusal(error: &watcher::Error) -> Option<(u16, String)> {
+    let mut source: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = source {
+        if let Some(kube::Error::Api(status)) = error.downcast_ref() {
+            return Some((status.code, status.message.clone()));
+        }
+        source = error.source();
+    }
+    None
+}

@@ -1,0 +1,256 @@
+//! The three requests that act on objects: apply, look, delete. They send and return as little as
+//! they can, and keep what the server says apart from what went wrong on the way.
+
+use std::time::Duration;
+
+use http::{
+    Method, Request, StatusCode,
+    header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER},
+};
+use http_body_util::BodyExt as _;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::{
+    Client,
+    client::Body,
+    core::{Status, response::StatusCause},
+};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::{ObjectKey, fingerprint::write_uid, kinds::api_version};
+
+/// Metadata is all that we want to know of an object that we have just written.
+const METADATA: &str =
+    "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json";
+
+/// The API server's answer, when it is a refusal, or what came instead.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The API server said no.
+    #[error("{}", .0.message)]
+    Refused(Box<Refusal>),
+    /// It did not answer.
+    #[error("the API server did not answer")]
+    Unreachable(#[source] kube::Error),
+    /// It answered with something that is no object.
+    #[error("the API server's answer cannot be read: {0}")]
+    Illegible(String),
+}
+
+/// What the API server said.
+#[derive(Debug)]
+pub struct Refusal {
+    /// The HTTP status.
+    pub code: u16,
+    /// Its word for it, such as `Forbidden`.
+    pub reason: String,
+    /// Its words.
+    pub message: String,
+    /// Which fields, and why.
+    pub causes: Vec<StatusCause>,
+    /// When it wants to be asked again.
+    pub retry_after: Option<Duration>,
+}
+
+/// An object in the API: where a request goes.
+#[derive(Clone, Copy, Debug)]
+pub struct Target<'a> {
+    /// Which.
+    pub key: &'a ObjectKey,
+    /// In which version.
+    pub version: &'a str,
+    /// The plural name of its kind.
+    pub plural: &'a str,
+}
+
+impl Target<'_> {
+    fn path(&self) -> String {
+        let mut path = self.collection();
+        path.push('/');
+        push_segment(&mut path, &self.key.name);
+        path
+    }
+
+    fn collection(&self) -> String {
+        let root = if self.key.group.is_empty() {
+            "/api/"
+        } else {
+            "/apis/"
+        };
+        let mut path = format!("{root}{}", api_version(&self.key.group, self.version));
+        if let Some(namespace) = &self.key.namespace {
+            path.push_str("/namespaces/");
+            push_segment(&mut path, namespace);
+        }
+        path.push('/');
+        path.push_str(self.plural);
+        path
+    }
+}
+
+/// Names come from a repository, and must not lead elsewhere.
+fn push_segment(path: &mut String, text: &str) {
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~:".contains(&byte) {
+            path.push(byte.into());
+        } else {
+            path.push_str(&format!("%{byte:02X}"));
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Partial {
+    #[serde(default)]
+    kind: String,
+    #[serde(default)]
+    metadata: ObjectMeta,
+}
+
+/// Applies an object as a field manager, with strict validation.
+///
+/// # Errors
+/// When the API server refuses or does not answer.
+pub async fn apply(
+    client: &Client,
+    target: Target<'_>,
+    object: &Value,
+    manager: &str,
+    force: bool,
+) -> Result<ObjectMeta, Error> {
+    let query = write_query(manager, Some(force));
+    let body = serde_json::to_vec(object).expect("a JSON value can be written");
+    let request = Request::patch(format!("{}?{query}", target.path()))
+        .header(CONTENT_TYPE, "application/apply-patch+yaml");
+    Ok(send(client, request, body).await?.metadata)
+}
+
+/// Creates an object.
+///
+/// # Errors
+/// As [`apply`]; 409 when it exists.
+pub async fn create(
+    client: &Client,
+    target: Target<'_>,
+    object: &Value,
+    manager: &str,
+) -> Result<ObjectMeta, Error> {
+    let query = write_query(manager, None);
+    let body = serde_json::to_vec(object).expect("a JSON value can be written");
+    let request = Request::post(format!("{}?{query}", target.collection()))
+        .header(CONTENT_TYPE, "application/json");
+    Ok(send(client, request, body).await?.metadata)
+}
+
+fn write_query(manager: &str, force: Option<bool>) -> String {
+    let mut query = url::form_urlencoded::Serializer::new(String::new());
+    query.append_pair("fieldManager", manager);
+    query.append_pair("fieldValidation", "Strict");
+    if let Some(force) = force {
+        query.append_pair("force", if force { "true" } else { "false" });
+    }
+    query.finish()
+}
+
+/// The metadata of an object; nothing when it does not exist.
+///
+/// # Errors
+/// As [`apply`].
+pub async fn look(client: &Client, target: Target<'_>) -> Result<Option<ObjectMeta>, Error> {
+    let request = Request::get(target.path());
+    match send(client, request, Vec::new()).await {
+        Ok(partial) => Ok(Some(partial.metadata)),
+        Err(Error::Refused(refusal)) if refusal.code == 404 => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Deletes the object with this uid in this state, and no other. True when it is gone, false when
+/// it lingers until its finalizers are done.
+///
+/// # Errors
+/// As [`apply`]; 409 when it has changed since.
+pub async fn delete(
+    client: &Client,
+    target: Target<'_>,
+    uid: u128,
+    resource_version: Option<&str>,
+) -> Result<bool, Error> {
+    let mut preconditions = json!({"uid": write_uid(uid)});
+    if let Some(version) = resource_version {
+        preconditions["resourceVersion"] = version.into();
+    }
+    let options = json!({
+        "kind": "DeleteOptions",
+        "apiVersion": "v1",
+        "propagationPolicy": "Background",
+        "preconditions": preconditions,
+    });
+    let request = Request::builder()
+        .method(Method::DELETE)
+        .uri(target.path())
+        .header(CONTENT_TYPE, "application/json");
+    match send(client, request, options.to_string().into_bytes()).await {
+        // The object itself comes back when it stays for a while; else a Status does.
+        Ok(partial) => {
+            Ok(partial.kind == "Status" || partial.metadata.deletion_timestamp.is_none())
+        }
+        Err(Error::Refused(refusal)) if refusal.code == 404 => Ok(true),
+        Err(error) => Err(error),
+    }
+}
+
+async fn send(
+    client: &Client,
+    request: http::request::Builder,
+    body: Vec<u8>,
+) -> Result<Partial, Error> {
+    let request = request
+        .header(ACCEPT, METADATA)
+        .body(Body::from(body))
+        .map_err(|error| Error::Illegible(format!("the object has no address: {error}")))?;
+    let response = client.send(request).await.map_err(Error::Unreachable)?;
+    let (head, body) = response.into_parts();
+    let bytes = body.collect().await.map_err(Error::Unreachable)?.to_bytes();
+    if head.status.is_success() {
+        return serde_json::from_slice(&bytes).map_err(|error| Error::Illegible(error.to_string()));
+    }
+    let after = head
+        .headers
+        .get(RETRY_AFTER)
+        .and_then(|value| value.to_str().ok()?.parse().ok())
+        .map(Duration::from_secs);
+    Err(Error::Refused(Box::new(refusal(
+        head.status,
+        &bytes,
+        after,
+    ))))
+}
+
+fn refusal(code: StatusCode, bytes: &[u8], retry_after: Option<Duration>) -> Refusal {
+    let status: Option<Status> = serde_json::from_slice(bytes).ok();
+    match status {
+        Some(status) => {
+            let details = status.details;
+            let after = details
+                .as_ref()
+                .map_or(0, |details| details.retry_after_seconds);
+            let after = Duration::from_secs(after.into());
+            Refusal {
+                code: code.as_u16(),
+                reason: status.reason,
+                message: status.message,
+                causes: details.map(|details| details.causes).unwrap_or_default(),
+                retry_after: retry_after.or((!after.is_zero()).then_some(after)),
+            }
+        }
+        // Something between us and the API server, whose words are not for tenants.
+        None => Refusal {
+            code: code.as_u16(),
+            reason: String::new(),
+            message: format!("the answer was {code}, and not from a Kubernetes API server"),
+            causes: Vec::new(),
+            retry_after,
+        },
+    }
+}
