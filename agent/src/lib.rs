@@ -1,1 +1,110 @@
-//! Placeholder.
+//! The agent of Gitmoor: two loops that share nothing but the `SourceControlConfiguration`s of the
+//! cluster. One makes them of what ARM says, and reports back; the other gives each namespace that
+//! has one an operator, with the rights of that namespace and no others. It knows nothing of Git or
+//! manifests.
+
+mod admission;
+mod backoff;
+mod configurations;
+mod made;
+mod names;
+mod objects;
+mod operators;
+mod pair;
+mod settings;
+
+use std::sync::Arc;
+
+use gitmoor_operator::connections::{self, Connections, Identity};
+use kube::{Client, Config, runtime::watcher};
+use tokio_util::sync::CancellationToken;
+
+use admission::Admission;
+use configurations::Configurations;
+use made::Made;
+use operators::Context;
+pub use settings::{ClusterScope, Runtime, Settings};
+
+/// How long a watch may last, in seconds. A dead connection is noticed within a minute all the
+/// same, because connections are probed.
+const WATCH_LIMIT: u32 = 60 * 60;
+
+/// The first minor version of Kubernetes 1 that streams a list by default, for good.
+const STREAMING_LISTS: u32 = 34;
+
+/// Why an agent cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There is no way to the API server.
+    #[error(transparent)]
+    Connections(#[from] connections::Error),
+}
+
+/// Runs the agent until it is cancelled: what `gitmoor agent` does. Its operators end with it when
+/// they are hosted in it; nothing that was made is taken away.
+///
+/// # Errors
+/// When it cannot start at all. What goes wrong later is retried and reported.
+pub async fn run(
+    settings: Settings,
+    config: Config,
+    cancel: CancellationToken,
+) -> Result<(), Error> {
+    let connections = Connections::new(&config)?;
+    let client = connections.client(&Identity::Own)?;
+    let settings = Arc::new(settings);
+    let admission = Admission::new(&settings);
+    let configurations = Configurations::new();
+    let (made, made_changes) = Made::new(settings.namespace.clone());
+    let context = Context::new(
+        Arc::clone(&settings),
+        client.clone(),
+        connections,
+        Arc::clone(&made),
+        cancel.clone(),
+    );
+    let watches = async {
+        let config = tokio::select! {
+            config = watches(&client) => config,
+            () = cancel.cancelled() => return,
+        };
+        tokio::select! {
+            () = configurations.follow(client.clone(), config.clone()) => {}
+            () = made.follow(&client, &config) => {}
+            () = cancel.cancelled() => {}
+        }
+    };
+    tokio::join!(
+        watches,
+        operators::serve(context, &admission, &configurations, made_changes),
+        operators::write_refusals(client.clone(), &admission, &configurations, cancel.clone()),
+    );
+    Ok(())
+}
+
+/// How to watch this API server. Where it cannot be asked, or is old, lists come in pages.
+async fn watches(client: &Client) -> watcher::Config {
+    let config = watcher::Config::default().timeout(WATCH_LIMIT);
+    let streams = match client.apiserver_version().await {
+        Ok(version) => {
+            let minor = version
+                .minor
+                .trim_end_matches(|c: char| !c.is_ascii_digit());
+            minor
+                .parse::<u32>()
+                .is_ok_and(|minor| minor >= STREAMING_LISTS)
+        }
+        Err(error) => {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "ask the API server for its version"
+            );
+            false
+        }
+    };
+    if streams {
+        config.streaming_lists()
+    } else {
+        config
+    }
+}

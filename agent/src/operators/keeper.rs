@@ -1,0 +1,152 @@
+//! The keeper of one operator: its rights first, then the operator; at the end the other way round.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use gitmoor_operator::fingerprint::Seen;
+use tokio::{sync::watch, time::sleep};
+
+use super::{
+    Context,
+    apply::{self, Error},
+    hosted::Hosted,
+};
+use crate::{
+    backoff::Backoff,
+    objects::{ObjectKey, objects},
+    pair::Pair,
+    settings::Runtime,
+};
+
+/// What a keeper is told.
+#[derive(Clone, Debug)]
+pub(super) struct Wanted {
+    /// The configurations of the pair; none: the operator has to go.
+    names: BTreeSet<String>,
+    /// Counts the times that something happened to what was made.
+    looks: u64,
+}
+
+impl Wanted {
+    pub(super) fn new(names: BTreeSet<String>) -> Self {
+        Self { names, looks: 0 }
+    }
+
+    pub(super) fn names(&self) -> BTreeSet<String> {
+        self.names.clone()
+    }
+
+    pub(super) fn replace(&mut self, names: BTreeSet<String>) -> bool {
+        let new = names != self.names;
+        self.names = names;
+        new
+    }
+
+    pub(super) fn look(&mut self) {
+        self.looks += 1;
+    }
+}
+
+/// What was applied last.
+struct Applied {
+    names: BTreeSet<String>,
+    seen: BTreeMap<ObjectKey, Seen>,
+}
+
+/// Keeps an operator until nothing is wanted of it and all that was made for it is gone, or until
+/// the agent stops: then nothing is taken away.
+pub(super) async fn keep(context: Arc<Context>, pair: Pair, mut wanted: watch::Receiver<Wanted>) {
+    let mut backoff = Backoff::new(Duration::from_secs(1), Duration::from_mins(5));
+    let mut applied: Option<Applied> = None;
+    let mut hosted: Option<Hosted> = None;
+    while !context.cancel.is_cancelled() {
+        let names = wanted.borrow_and_update().names();
+        let outcome = if names.is_empty() {
+            applied = None;
+            if let Some(hosted) = hosted.take() {
+                tracing::info!(operator = %pair, "its last configuration is gone: the operator stops");
+                hosted.stop().await;
+            }
+            remove(&context, &pair, |_| true).await
+        } else {
+            let outcome = ensure(&context, &pair, names, &mut applied).await;
+            if outcome.is_ok() && hosted.is_none() && context.settings.runtime == Runtime::InProcess
+            {
+                hosted = Some(Hosted::start(&context, &pair));
+            }
+            outcome
+        };
+        let wait = match outcome {
+            Ok(()) if applied.is_none() => return,
+            Ok(()) => {
+                backoff.reset();
+                None
+            }
+            Err(error) => {
+                tracing::warn!(
+                    operator = %pair,
+                    error = &error as &dyn std::error::Error,
+                    "give an operator its rights; trying again"
+                );
+                Some(backoff.wait())
+            }
+        };
+        tokio::select! {
+            () = context.cancel.cancelled() => {}
+            told = wanted.changed() => if told.is_err() { break },
+            () = sleep(wait.unwrap_or_default()), if wait.is_some() => {}
+        }
+    }
+    if let Some(hosted) = hosted {
+        hosted.stop().await;
+    }
+}
+
+/// Applies what the operator needs if it is not there as it was applied, and removes what it no
+/// longer needs.
+async fn ensure(
+    context: &Context,
+    pair: &Pair,
+    names: BTreeSet<String>,
+    applied: &mut Option<Applied>,
+) -> Result<(), Error> {
+    if let Some(now) = applied
+        && now.names == names
+        && !context.made.drifted(pair, &now.seen)
+    {
+        return Ok(());
+    }
+    let mut seen = BTreeMap::new();
+    let wanted = objects(pair, &names, &context.settings);
+    {
+        let _writer = context.writers.acquire().await;
+        for (key, object) in &wanted {
+            seen.insert(
+                key.clone(),
+                apply::apply(&context.client, key, object).await?,
+            );
+        }
+    }
+    // Such as the Deployment of an operator that is hosted in the agent now.
+    remove(context, pair, |key| !seen.contains_key(key)).await?;
+    *applied = Some(Applied { names, seen });
+    Ok(())
+}
+
+/// Removes those objects of a pair that exist.
+async fn remove(
+    context: &Context,
+    pair: &Pair,
+    unwanted: impl Fn(&ObjectKey) -> bool,
+) -> Result<(), Error> {
+    let surplus = context.made.live(pair);
+    for (key, uid) in surplus.iter().filter(|(key, _)| unwanted(key)) {
+        let _writer = context.writers.acquire().await;
+        apply::delete(&context.client, key, uid).await?;
+        tracing::info!(operator = %pair, object = %key, "removed");
+    }
+    Ok(())
+}
