@@ -5,11 +5,19 @@
 //! The words are ARM's: a *configuration* belongs to a *cluster*, both are named by an *ARM id*
 //! that is compared without regard to case.
 
+mod duration;
 mod id;
+mod params;
+mod rules;
 mod secret;
 mod wire;
 
 pub use id::{ArmId, ClusterId, ConfigurationId, IdError};
+pub use params::{OperatorParams, POLL_INTERVAL_RANGE, ParamProblem, normalised_operator_params};
+pub use rules::{
+    FieldError, MAX_NAME, MAX_OPERATOR_NAME, MAX_WITH_HELM, ProtectedChange, PutRequest,
+    RepositoryError, check, check_name, repository_url, unsupported,
+};
 pub use secret::Secret;
 pub use wire::{
     AdditionalInfo, ComplianceMessage, ComplianceState, ComplianceStatus, ConfigurationProperties,

@@ -1,0 +1,220 @@
+//! `operatorParams`: the flags of Flux v1's daemon in one free-form text, as typed values.
+//!
+//! What Gitmoor does is a value of [`OperatorParams`]; what makes no difference to it (it never
+//! writes to a repository, looks at no image registry and has no Git or kubectl to run) is taken
+//! and has no effect; all else is a problem that names the flag, for to pass over a flag that
+//! someone counts on is to do something else than was asked.
+
+mod flags;
+
+use std::{collections::BTreeMap, fmt, ops::RangeInclusive, time::Duration};
+
+use crate::duration;
+use flags::{Effect, Form};
+
+/// How often a repository may be asked for a new commit.
+pub const POLL_INTERVAL_RANGE: RangeInclusive<Duration> =
+    Duration::from_secs(5)..=Duration::from_hours(24);
+
+/// Bounds of what the flags may hold.
+const MAX_PATHS: usize = 64;
+const MAX_PATH: usize = 1024;
+const MAX_BRANCH: usize = 255;
+
+/// The flags of an operator.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OperatorParams {
+    /// `--git-branch`. Nothing stands for the branch that the repository's `HEAD` names, and not
+    /// for Flux v1's own default, `master`: repositories have since been renamed away from it, the
+    /// historical quick start no longer works for that reason, and where `master` is still the
+    /// main branch, `HEAD` names it.
+    pub branch: Option<String>,
+    /// `--git-path`, repeated or separated by commas; empty for the whole repository.
+    pub paths: Vec<String>,
+    /// `--git-poll-interval`; nothing when it is not given (Flux v1: 5 minutes).
+    pub poll_interval: Option<Duration>,
+    /// `--git-readonly`. Has no effect, since nothing is ever written to a repository.
+    pub read_only: bool,
+    /// `--sync-garbage-collection`: whether objects that the repository no longer has are deleted.
+    /// Flux v1 does so only when told.
+    pub garbage_collection: bool,
+    /// The other flags that were given and have no effect, by name.
+    pub without_effect: Vec<String>,
+}
+
+/// A flag that cannot be followed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ParamProblem {
+    /// The flag with its hyphens, or the word that is no flag.
+    pub flag: String,
+    /// Why not, and what to do.
+    pub message: String,
+}
+
+impl ParamProblem {
+    fn new(flag: impl Into<String>, message: impl Into<String>) -> Self {
+        Self {
+            flag: flag.into(),
+            message: message.into(),
+        }
+    }
+}
+
+impl fmt::Display for ParamProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.flag, self.message)
+    }
+}
+
+impl OperatorParams {
+    /// Reads the flags: words as a shell splits them, `--flag=value`, `--flag value`, and for
+    /// switches `--flag`.
+    ///
+    /// # Errors
+    /// Every flag that cannot be followed.
+    pub fn parse(text: &str) -> Result<Self, Vec<ParamProblem>> {
+        let (given, mut problems) = read(text);
+        let mut params = Self::default();
+        for (name, values) in given {
+            let flag = format!("--{name}");
+            let last = values.last().cloned().unwrap_or_default();
+            let result = match flags::effect(&name) {
+                Effect::Branch => check_branch(&last).map(|()| params.branch = Some(last)),
+                Effect::Paths => read_paths(&values).map(|paths| params.paths = paths),
+                Effect::PollInterval => {
+                    read_interval(&last).map(|interval| params.poll_interval = Some(interval))
+                }
+                Effect::ReadOnly => read_switch(&last).map(|on| params.read_only = on),
+                Effect::GarbageCollection => {
+                    read_switch(&last).map(|on| params.garbage_collection = on)
+                }
+                Effect::None => {
+                    params.without_effect.push(flag.clone());
+                    Ok(())
+                }
+                Effect::RefusedWhenOn(reason) => read_switch(&last)
+                    .and_then(|on| if on { Err(reason.to_owned()) } else { Ok(()) }),
+                Effect::Refused(reason) => Err(reason.to_owned()),
+                Effect::Unknown => Err("there is no such flag".to_owned()),
+            };
+            problems.extend(result.err().map(|message| ParamProblem::new(flag, message)));
+        }
+        if problems.is_empty() {
+            Ok(params)
+        } else {
+            Err(problems)
+        }
+    }
+}
+
+/// The text in the form in which ARM keeps it: trimmed, and with `--git-readonly` in front when it
+/// names neither `--git-user` nor `--git-email` nor that flag itself.
+pub fn normalised_operator_params(text: &str) -> String {
+    let text = text.trim();
+    let (given, _) = read(text);
+    let named = ["git-readonly", "git-user", "git-email"]
+        .iter()
+        .any(|name| given.contains_key(*name));
+    match (named, text.is_empty()) {
+        (true, _) => text.to_owned(),
+        (false, true) => "--git-readonly".to_owned(),
+        (false, false) => format!("--git-readonly {text}"),
+    }
+}
+
+/// The values of each flag, in the order in which they were given.
+type Given = BTreeMap<String, Vec<String>>;
+
+fn read(text: &str) -> (Given, Vec<ParamProblem>) {
+    let mut given = Given::new();
+    let mut problems = Vec::new();
+    let Some(words) = shlex::split(text) else {
+        let problem = ParamProblem::new("operatorParams", "a quotation mark is not closed");
+        return (given, vec![problem]);
+    };
+    let mut words = words.into_iter().peekable();
+    while let Some(word) = words.next() {
+        let Some(flag) = word.strip_prefix("--").filter(|flag| !flag.is_empty()) else {
+            problems.push(ParamProblem::new(word, "a flag begins with two hyphens"));
+            continue;
+        };
+        let (name, value) = match flag.split_once('=') {
+            Some((name, value)) => (name, Some(value.to_owned())),
+            None => (flag, None),
+        };
+        let value = value.or_else(|| match flags::form(name) {
+            Form::Switch => Some("true".to_owned()),
+            Form::Value => words.next_if(|next| !next.starts_with("--")),
+            // Whether the next word is its value cannot be told; do not complain of that too.
+            Form::Unknown => {
+                words.next_if(|next| !next.starts_with("--"));
+                Some(String::new())
+            }
+        });
+        match value {
+            Some(value) => given.entry(name.to_owned()).or_default().push(value),
+            None => problems.push(ParamProblem::new(format!("--{name}"), "a value is needed")),
+        }
+    }
+    (given, problems)
+}
+
+/// As Go's `strconv.ParseBool`.
+fn read_switch(value: &str) -> Result<bool, String> {
+    match value {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
+        _ => Err(format!("`{value}` is neither true nor false")),
+    }
+}
+
+fn read_interval(value: &str) -> Result<Duration, String> {
+    duration::parse(value)
+        .filter(|interval| POLL_INTERVAL_RANGE.contains(interval))
+        .ok_or_else(|| {
+            format!("`{value}` is no interval between 5s and 24h: write it like 90s, 1m or 1h30m")
+        })
+}
+
+fn read_paths(values: &[String]) -> Result<Vec<String>, String> {
+    let paths: Vec<String> = values
+        .iter()
+        .flat_map(|value| value.split(','))
+        .map(str::trim)
+        .filter(|path| !path.is_empty())
+        .map(str::to_owned)
+        .collect();
+    if paths.len() > MAX_PATHS {
+        return Err(format!("there may be at most {MAX_PATHS} paths"));
+    }
+    match paths.iter().find(|path| !path_is_right(path)) {
+        Some(path) => Err(format!(
+            "`{path}` is no path from the root of the repository: no leading /, no .., at most {MAX_PATH} bytes"
+        )),
+        None => Ok(paths),
+    }
+}
+
+fn path_is_right(path: &str) -> bool {
+    path.len() <= MAX_PATH
+        && !path.starts_with('/')
+        && !path.contains(char::is_control)
+        && path.split('/').all(|part| part != "..")
+}
+
+/// git-check-ref-format(1), as far as it matters for a branch.
+fn check_branch(name: &str) -> Result<(), String> {
+    let wrong = name.is_empty()
+        || name.len() > MAX_BRANCH
+        || name.starts_with('-')
+        || name.ends_with('.')
+        || ["..", "@{"].iter().any(|part| name.contains(part))
+        || name.contains(|c: char| c.is_whitespace() || c.is_control() || "~^:?*[\\".contains(c))
+        || name
+            .split('/')
+            .any(|part| part.is_empty() || part.starts_with('.') || part.ends_with(".lock"));
+    if wrong {
+        return Err(format!("`{name}` is no name of a Git branch"));
+    }
+    Ok(())
+}

@@ -1,0 +1,200 @@
+//! The body of PUT: what a client may write, read so that every field at fault is named, and
+//! brought into the form in which ARM keeps it.
+
+use serde_json::{Map, Value};
+
+use super::FieldError;
+use crate::{
+    ConfigurationProperties, HelmOperatorProperties, OperatorScope, OperatorType,
+    ProtectedSettings, Secret, normalised_operator_params,
+};
+
+/// What a PUT does to the protected settings. ARM never gives them back, so a client that writes
+/// what it has read must not lose them: absent keeps them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ProtectedChange {
+    /// The field is absent: they stay as they are.
+    Keep,
+    /// `{}` or `null` takes them away, anything else takes their place.
+    Replace(ProtectedSettings),
+}
+
+impl ProtectedChange {
+    /// What they are after it.
+    pub fn apply(self, stored: Option<ProtectedSettings>) -> ProtectedSettings {
+        match self {
+            Self::Keep => stored.unwrap_or_default(),
+            Self::Replace(settings) => settings,
+        }
+    }
+}
+
+/// A body of PUT. Read-only and unknown fields are ignored, whatever they hold.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PutRequest {
+    /// What is desired, in the form in which ARM keeps it: `operatorType` `Flux`, `operatorParams`
+    /// trimmed and with `--git-readonly`, defaults filled in; no protected settings. To be
+    /// [`check`](crate::check)ed with them.
+    pub properties: ConfigurationProperties,
+    /// What happens to the protected settings.
+    pub protected: ProtectedChange,
+}
+
+impl PutRequest {
+    /// Reads a body.
+    ///
+    /// # Errors
+    /// Every field that has the wrong type.
+    pub fn parse(body: &[u8]) -> Result<Self, Vec<FieldError>> {
+        let body: Value = serde_json::from_slice(body).map_err(|error| {
+            vec![FieldError {
+                field: "body".into(),
+                // serde_json's messages may quote the text, and that may be a secret.
+                message: format!(
+                    "this is no JSON: line {}, column {}",
+                    error.line(),
+                    error.column()
+                ),
+            }]
+        })?;
+        let none = Map::new();
+        let properties = match &body {
+            Value::Object(body) => body.get("properties").unwrap_or(&Value::Null),
+            _ => {
+                return Err(vec![FieldError {
+                    field: "body".into(),
+                    message: "an object is needed".into(),
+                }]);
+            }
+        };
+        let mut fields = Fields {
+            prefix: "properties",
+            object: properties.as_object().unwrap_or(&none),
+            errors: Vec::new(),
+        };
+        if !properties.is_object() {
+            fields.errors.push(FieldError {
+                field: "properties".into(),
+                message: "an object is needed".into(),
+            });
+        }
+        let properties = fields.properties();
+        let protected = fields.protected();
+        if fields.errors.is_empty() {
+            Ok(Self {
+                properties,
+                protected,
+            })
+        } else {
+            Err(fields.errors)
+        }
+    }
+}
+
+/// The fields of an object, and what was wrong with those that were read.
+struct Fields<'a> {
+    prefix: &'static str,
+    object: &'a Map<String, Value>,
+    errors: Vec<FieldError>,
+}
+
+impl Fields<'_> {
+    fn properties(&mut self) -> ConfigurationProperties {
+        let known_hosts = self.text("sshKnownHostsContents");
+        ConfigurationProperties {
+            repository_url: self.text("repositoryUrl").map(|url| url.trim().to_owned()),
+            operator_namespace: Some(self.text("operatorNamespace").unwrap_or("default".into())),
+            operator_instance_name: self.text("operatorInstanceName"),
+            operator_type: Some(
+                self.text("operatorType")
+                    .map_or(OperatorType::Flux, |text| text.as_str().into()),
+            ),
+            operator_params: Some(normalised_operator_params(
+                &self.text("operatorParams").unwrap_or_default(),
+            )),
+            operator_scope: Some(
+                self.text("operatorScope")
+                    .map_or(OperatorScope::Cluster, |text| text.as_str().into()),
+            ),
+            ssh_known_hosts_contents: Some(known_hosts.unwrap_or_default()),
+            enable_helm_operator: Some(self.boolean("enableHelmOperator").unwrap_or(false)),
+            helm_operator_properties: Some(self.helm()),
+            ..ConfigurationProperties::default()
+        }
+    }
+
+    fn helm(&mut self) -> HelmOperatorProperties {
+        let none = Map::new();
+        let mut helm = Fields {
+            prefix: "properties.helmOperatorProperties",
+            object: match self.object.get("helmOperatorProperties") {
+                Some(Value::Object(object)) => object,
+                Some(Value::Null) | None => &none,
+                Some(_) => {
+                    self.wrong("helmOperatorProperties", "an object is needed");
+                    &none
+                }
+            },
+            errors: Vec::new(),
+        };
+        let trimmed = |text: Option<String>| Some(text.unwrap_or_default().trim().to_owned());
+        let properties = HelmOperatorProperties {
+            chart_version: trimmed(helm.text("chartVersion")),
+            chart_values: trimmed(helm.text("chartValues")),
+        };
+        self.errors.append(&mut helm.errors);
+        properties
+    }
+
+    fn protected(&mut self) -> ProtectedChange {
+        const FIELD: &str = "configurationProtectedSettings";
+        let settings = match self.object.get(FIELD) {
+            None => return ProtectedChange::Keep,
+            Some(Value::Null) => return ProtectedChange::Replace(ProtectedSettings::default()),
+            Some(Value::Object(settings)) => settings,
+            Some(_) => {
+                self.wrong(FIELD, "an object is needed");
+                return ProtectedChange::Keep;
+            }
+        };
+        let mut read = Vec::new();
+        for (name, value) in settings {
+            match value {
+                Value::String(text) => read.push((name, Secret::from(text.as_str()))),
+                Value::Null => {}
+                _ => self.wrong(&format!("{FIELD}.{name}"), "a text is needed"),
+            }
+        }
+        ProtectedChange::Replace(read.into_iter().collect())
+    }
+
+    /// A text; an absent, null or empty one is none, as ARM's own answers write it.
+    fn text(&mut self, name: &str) -> Option<String> {
+        match self.object.get(name)? {
+            Value::String(text) => Some(text.clone()).filter(|text| !text.is_empty()),
+            Value::Null => None,
+            _ => {
+                self.wrong(name, "a text is needed");
+                None
+            }
+        }
+    }
+
+    fn boolean(&mut self, name: &str) -> Option<bool> {
+        match self.object.get(name)? {
+            Value::Bool(value) => Some(*value),
+            Value::Null => None,
+            _ => {
+                self.wrong(name, "true or false is needed");
+                None
+            }
+        }
+    }
+
+    fn wrong(&mut self, name: &str, message: &str) {
+        self.errors.push(FieldError {
+            field: format!("{}.{name}", self.prefix),
+            message: message.into(),
+        });
+    }
+}
