@@ -1,1 +1,65 @@
-fn main() {}
+//! The one binary, `gitmoor`: what people type. It reads flags and settings, starts logs and hands
+//! over to the library that does the work; it knows how to start the others, not how they work.
+
+mod failure;
+mod kubernetes;
+mod logs;
+mod operator;
+mod reload;
+mod service;
+mod settings;
+
+use std::{io::Write as _, process::ExitCode};
+
+use anyhow::Context as _;
+use clap::{Parser, Subcommand};
+
+/// Moor your clusters to Git.
+///
+/// An agent sees which repository a namespace follows, an operator makes the cluster what the
+/// repository says and keeps it so, a portal is where an administrator says it once.
+#[derive(Debug, Parser)]
+#[command(name = "gitmoor", version, after_help = EXAMPLES, after_long_help = settings::HELP)]
+struct Arguments {
+    #[command(flatten)]
+    logs: logs::Arguments,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Operator(operator::Arguments),
+    /// Prints the CustomResourceDefinition of SourceControlConfiguration as YAML.
+    #[command(after_help = "Example:\n  gitmoor crds | kubectl apply -f -")]
+    Crds,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  gitmoor crds | kubectl apply -f -
+  gitmoor agent --kubeconfig ~/.kube/config --runtime in-process
+  gitmoor operator --namespace team-a --scope namespace";
+
+fn main() -> ExitCode {
+    match run(Arguments::parse()) {
+        Ok(code) => code,
+        Err(error) => failure::report(&error),
+    }
+}
+
+fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    logs::start(&arguments.logs)?;
+    // An error says only that there is a provider already, which is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    match arguments.command {
+        Command::Operator(arguments) => operator::run(arguments),
+        Command::Crds => print(&gitmoor_crds::definition_yaml()),
+    }
+}
+
+fn print(text: &str) -> anyhow::Result<ExitCode> {
+    let written = std::io::stdout().write_all(text.as_bytes());
+    written.context("write to the standard output")?;
+    Ok(ExitCode::SUCCESS)
+}
