@@ -1,6 +1,7 @@
 //! The one binary, `gitmoor`: what people type. It reads flags and settings, starts logs and hands
 //! over to the library that does the work; it knows how to start the others, not how they work.
 
+mod agent;
 mod failure;
 mod kubernetes;
 mod logs;
@@ -29,6 +30,7 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Agent(agent::Arguments),
     Operator(operator::Arguments),
     /// Prints the CustomResourceDefinition of SourceControlConfiguration as YAML.
     #[command(after_help = "Example:\n  gitmoor crds | kubectl apply -f -")]
@@ -53,6 +55,7 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     // An error says only that there is a provider already, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
     match arguments.command {
+        Command::Agent(arguments) => agent::run(arguments),
         Command::Operator(arguments) => operator::run(arguments),
         Command::Crds => print(&gitmoor_crds::definition_yaml()),
     }

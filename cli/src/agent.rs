@@ -1,0 +1,42 @@
+//! `gitmoor agent`: what turns ARM's configurations into resources, and those into operators.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::Args;
+use gitmoor_agent::Settings;
+
+use crate::{kubernetes, reload, service, settings::Sources};
+
+/// Runs the agent of a cluster: takes configurations from ARM, and serves them and those that
+/// people create with kubectl.
+///
+/// Without ARM in its settings it serves what people create with kubectl alone.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  gitmoor agent --config /etc/gitmoor/settings.yaml
+  gitmoor agent --kubeconfig ~/.kube/config --runtime in-process")]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    kubernetes: kubernetes::Arguments,
+    /// The settings, as a YAML file.
+    #[arg(long, value_name = "FILE", env = "GITMOOR_CONFIG")]
+    config: Option<PathBuf>,
+    /// How operators run: each as a Deployment of its own (the default), or as tasks of the agent.
+    #[arg(long, value_parser = ["deployment", "in-process"])]
+    runtime: Option<String>,
+}
+
+pub(crate) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let kubernetes = arguments.kubernetes;
+    let sources = Sources::new(arguments.config).flag("--runtime", "runtime", arguments.runtime);
+    let sources = kubernetes.directory_for_a_person(sources, "operator.directory");
+    service::run(async |cancel| {
+        let files = |_: &Settings| Vec::new();
+        reload::run(&sources, files, &cancel, async |settings, cancel| {
+            let config = kubernetes.config().await?;
+            Ok(gitmoor_agent::run(settings, config, cancel).await?)
+        })
+        .await
+    })
+}
