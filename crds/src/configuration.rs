@@ -1,5 +1,8 @@
 //! What a configuration asks for: the `spec`.
-#![allow(unreachable_pub, reason = "KubeSchema makes a copy of each type inside a function")]
+#![allow(
+    unreachable_pub,
+    reason = "KubeSchema makes a copy of each type inside a function"
+)]
 
 use std::time::Duration;
 
@@ -133,7 +136,18 @@ pub struct Credentials {
 
 /// How far the rights of an operator reach.
 #[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    JsonSchema,
 )]
 #[serde(rename_all = "lowercase")]
 pub enum Scope {

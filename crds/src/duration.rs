@@ -11,7 +11,9 @@ pub struct GoDuration(pub Duration);
 
 /// Why a text is no duration.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{text}` is no duration: write numbers with the units h, m, s or ms, such as 90s or 1h30m")]
+#[error(
+    "`{text}` is no duration: write numbers with the units h, m, s or ms, such as 90s or 1h30m"
+)]
 pub struct DurationError {
     text: String,
 }

@@ -33,6 +33,13 @@ pub const LABEL_CONFIGURATION: &str = "gitmoor.io/configuration";
 /// was applied. A copied label names the wrong object and so claims nothing.
 pub const ANNOTATION_ORIGIN: &str = "gitmoor.io/origin";
 
+/// On a configuration: the commit whose deletions someone has confirmed, as at least seven digits of
+/// its id. A commit that would delete a great part of what there is waits for it.
+pub const ANNOTATION_CONFIRM_PRUNE: &str = "gitmoor.io/confirm-prune";
+
+/// On a configuration: any new value makes the operator ask the repository at once.
+pub const ANNOTATION_REQUESTED_AT: &str = "gitmoor.io/requested-at";
+
 /// On a configuration that came from ARM: its resource id.
 pub const ANNOTATION_ARM_ID: &str = "gitmoor.io/arm-id";
 

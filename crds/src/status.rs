@@ -98,7 +98,9 @@ pub struct Counts {
 }
 
 /// Something that is wrong with a place in the repository, or with the object that it declares.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "camelCase")]
 pub struct Problem {
     /// The file, from the root of the repository; empty when it is not about a file.

@@ -12,7 +12,9 @@ use std::{
     time::Duration,
 };
 
-use gitmoor_crds::{Scope, SourceControlConfiguration};
+use gitmoor_crds::{
+    ANNOTATION_CONFIRM_PRUNE, ANNOTATION_REQUESTED_AT, Scope, SourceControlConfiguration,
+};
 use kube::ResourceExt as _;
 use tokio::{
     sync::watch,

@@ -133,7 +133,8 @@ impl Inventory {
         let after = 1 << self.bits;
         chunks.extend(before..after);
         if after > before {
-            self.stale.extend(0..before);
+            self.stale
+                .extend((0..before).filter(|chunk| !chunks.contains(chunk)));
         }
         // The new chunks first, for the same reason.
         chunks.into_iter().rev().collect()

@@ -111,6 +111,18 @@ impl Kinds {
         ))
     }
 
+    /// Kinds made by hand: as group, kind and resource.
+    pub fn of<'a>(all: impl IntoIterator<Item = (&'a str, &'a str, Resource)>) -> Self {
+        let mut half = Half::default();
+        for (group, kind, resource) in all {
+            let kinds = half.groups.entry(group.into()).or_default();
+            kinds.entry(kind.into()).or_default().push(resource);
+        }
+        Self {
+            halves: [Arc::new(half), Arc::default()],
+        }
+    }
+
     /// The version of a kind that the API server prefers.
     pub fn preferred(&self, group: &str, kind: &str) -> Option<&Resource> {
         self.versions(group, kind).first()

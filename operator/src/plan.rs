@@ -8,6 +8,8 @@ use std::{
     sync::Arc,
 };
 
+use gitmoor_crds::ANNOTATION_CONFIRM_PRUNE;
+
 use crate::{
     ObjectKey, Problem, Reason,
     inventory::{Entry, Inventory, Live},
@@ -330,7 +332,7 @@ fn deletions(
         object,
         reason: Reason::Guarded,
         message: format!(
-            "{what}: to confirm it, set the annotation gitmoor.io/confirm-prune: \"{}\" on the configuration",
+            "{what}: to confirm it, set the annotation {ANNOTATION_CONFIRM_PRUNE}: \"{}\" on the configuration",
             terms.revision
         ),
     };

@@ -28,8 +28,9 @@ impl Digest {
     }
 }
 /// x
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Sync {
+    #[default]
     /// x
     Enforce,
     /// x
@@ -38,7 +39,7 @@ pub enum Sync {
     Ignore,
 }
 /// x
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Options {
     /// x
     pub sync: Sync,

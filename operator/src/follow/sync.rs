@@ -3,6 +3,7 @@
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use futures::{StreamExt as _, stream};
+use gitmoor_crds::ANNOTATION_CONFIRM_PRUNE;
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt as _;
 use tokio::time::{Instant, sleep};
@@ -126,7 +127,7 @@ impl Follow {
         let revision = commit.to_string();
         let annotations = self.object.annotations();
         let confirmed = annotations
-            .get("gitmoor.io/confirm-prune")
+            .get(ANNOTATION_CONFIRM_PRUNE)
             .is_some_and(|confirmed| {
                 confirmed.len() >= 7 && revision.starts_with(confirmed.as_str())
             });

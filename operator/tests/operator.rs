@@ -1,0 +1,9 @@
+//! The engine's own tests: pure parts as tables, the rest on a real control plane and real Git
+//! servers.
+
+#[path = "operator/inventory.rs"]
+mod inventory;
+#[path = "operator/plan.rs"]
+mod plan;
+#[path = "operator/report.rs"]
+mod report;
