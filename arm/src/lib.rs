@@ -5,13 +5,18 @@
 //! The words are ARM's: a *configuration* belongs to a *cluster*, both are named by an *ARM id*
 //! that is compared without regard to case.
 
+mod client;
 mod duration;
+mod error;
 mod id;
 mod params;
 mod rules;
 mod secret;
+mod settings;
 mod wire;
 
+pub use client::{Client, TransportError, jittered};
+pub use error::{Error, FileError, Retry, TokenError};
 pub use id::{ArmId, ClusterId, ConfigurationId, IdError};
 pub use params::{OperatorParams, POLL_INTERVAL_RANGE, ParamProblem, normalised_operator_params};
 pub use rules::{
@@ -19,6 +24,9 @@ pub use rules::{
     RepositoryError, check, check_name, repository_url, unsupported,
 };
 pub use secret::Secret;
+pub use settings::{
+    Credential, ManagedIdentity, ServicePrincipal, Settings, SettingsError, WorkloadIdentity,
+};
 pub use wire::{
     AdditionalInfo, ComplianceMessage, ComplianceState, ComplianceStatus, ConfigurationProperties,
     ErrorDetail, ErrorResponse, HelmOperatorProperties, IdentityType, ListPage, MAX_PROBLEMS,

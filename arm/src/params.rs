@@ -94,7 +94,10 @@ impl OperatorParams {
                 }
                 Effect::RefusedWhenOn(reason) => read_switch(&last)
                     .and_then(|on| if on { Err(reason.to_owned()) } else { Ok(()) }),
-                Effect::Refused(reason) => Err(reason.to_owned()),
+                Effect::RefusedUnless(idle, _) if last == idle => Ok(()),
+                Effect::Refused(reason) | Effect::RefusedUnless(_, reason) => {
+                    Err(reason.to_owned())
+                }
                 Effect::Unknown => Err("there is no such flag".to_owned()),
             };
             problems.extend(result.err().map(|message| ParamProblem::new(flag, message)));

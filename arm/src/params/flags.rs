@@ -20,6 +20,8 @@ pub(super) enum Effect {
     None,
     /// Something that Gitmoor does not do and whose absence would change what is applied.
     Refused(&'static str),
+    /// The same, but for one value that asks for nothing.
+    RefusedUnless(&'static str, &'static str),
     /// The same for a switch; switched off it is fine.
     RefusedWhenOn(&'static str),
     Unknown,
@@ -33,11 +35,8 @@ const IDLE_SWITCHES: &[&str] = &[
     "git-ci-skip",
     "git-set-author",
     "k8s-in-cluster",
-    "k8s-secret-volume-mount",
     "registry-disable-scanning",
     "registry-trace",
-    "registry-use-labels",
-    "sync-operation-timeout-disabled",
     "version",
 ];
 
@@ -47,6 +46,7 @@ const IDLE_VALUES: &[&str] = &[
     "docker-config",
     "git-ci-skip-message",
     "git-email",
+    "git-gpg-key-import",
     "git-label",
     "git-notes-ref",
     "git-signing-key",
@@ -58,6 +58,7 @@ const IDLE_VALUES: &[&str] = &[
     "k8s-secret-volume-mount-path",
     "k8s-unsafe-exclude-resource",
     "k8s-verbosity",
+    "kube-config",
     "kubernetes-kubectl",
     "listen",
     "listen-metrics",
@@ -77,9 +78,10 @@ const IDLE_VALUES: &[&str] = &[
     "registry-poll-interval",
     "registry-require",
     "registry-rps",
+    "registry-use-labels",
+    "rpc-timeout",
     "ssh-keygen-bits",
     "ssh-keygen-dir",
-    "ssh-keygen-format",
     "ssh-keygen-type",
     "sync-interval",
     "sync-state",
@@ -103,13 +105,13 @@ pub(super) fn effect(name: &str) -> Effect {
         "git-readonly" => Effect::ReadOnly,
         "sync-garbage-collection" => Effect::GarbageCollection,
         "git-url" => Effect::Refused("the repository is named by repositoryUrl alone"),
-        "k8s-allow-namespace" => {
+        "k8s-allow-namespace" | "k8s-namespace-whitelist" => {
             Effect::Refused("namespaces are bounded by operatorScope: use the scope namespace")
         }
         "k8s-default-namespace" => {
             Effect::Refused("objects without a namespace go to operatorNamespace")
         }
-        "git-gpg-key-import" | "git-verify-signatures-mode" => Effect::Refused(SIGNATURES),
+        "git-verify-signatures-mode" => Effect::RefusedUnless("none", SIGNATURES),
         "connect" | "token" => Effect::Refused("there is no Weave Cloud to connect to"),
         "manifest-generation" => Effect::RefusedWhenOn(
             ".flux.yaml is not followed: commit the generated manifests and remove the flag",

@@ -1,0 +1,178 @@
+//! The client: lists a cluster's configurations, whole or not at all, and reports their status.
+//!
+//! `azure_identity` is deliberately not used: it brings a second TLS provider (aws-lc-rs) beside
+//! ring, with which rustls can no longer choose by itself, and all that is needed of it are three
+//! plain HTTP calls. Nor does anything here retry: who polls decides when.
+//!
+//! A token goes to the server of the settings and nowhere else: no redirect is followed, and no
+//! link to another origin.
+
+mod http;
+mod list;
+mod token;
+
+pub use http::TransportError;
+
+use std::time::Duration;
+
+use ::http::{Method, StatusCode};
+use rand::Rng as _;
+use url::Url;
+
+use crate::{ClusterId, ConfigurationId, Error, ErrorResponse, Settings, StatusReport};
+use http::{Answer, Http, origin};
+use token::TokenSource;
+
+/// A client for one cluster's configurations. Cheap to use from several tasks; a process-wide
+/// rustls `CryptoProvider` must be installed before the first one is made.
+#[derive(Debug)]
+pub struct Client {
+    cluster_id: ClusterId,
+    api_version: String,
+    base: Url,
+    has_data_plane: bool,
+    http: Http,
+    tokens: TokenSource,
+}
+
+impl Client {
+    /// A client by these settings. Sends nothing yet.
+    ///
+    /// # Errors
+    /// When the settings cannot be used, or the file of certificate authorities.
+    pub fn new(settings: &Settings) -> Result<Self, Error> {
+        settings.check()?;
+        let http = Http::new(settings.ca_file.as_deref(), settings.request_timeout)?;
+        Ok(Self {
+            cluster_id: settings.cluster_id.clone(),
+            api_version: settings.api_version.clone(),
+            base: settings
+                .data_plane
+                .clone()
+                .unwrap_or_else(|| settings.endpoint.clone()),
+            has_data_plane: settings.data_plane.is_some(),
+            http,
+            tokens: TokenSource::new(settings.credential.clone(), &settings.audience),
+        })
+    }
+
+    /// The cluster whose configurations this lists.
+    pub fn cluster_id(&self) -> &ClusterId {
+        &self.cluster_id
+    }
+
+    /// Whether there is a data plane that takes status.
+    pub fn takes_status(&self) -> bool {
+        self.has_data_plane
+    }
+
+    /// Reports the status of a configuration, cut to its bounds.
+    ///
+    /// # Errors
+    /// [`Error::Stale`] when the configuration is no longer what the status speaks of, else when
+    /// the portal cannot be reached or refuses.
+    pub async fn report_status(&self, name: &str, report: &StatusReport) -> Result<(), Error> {
+        let name: ConfigurationId = self.cluster_id.configuration(name)?;
+        let name = name.name();
+        if !self.has_data_plane {
+            return Err(Error::NoDataPlane { name: name.into() });
+        }
+        let url = self.url(&self.cluster_id.status_path(name));
+        let body = serde_json::to_vec(&report.clone().bounded())
+            .expect("a report is plain data with text for keys");
+        let answer = self.send(Method::PUT, &url, Some(body)).await?;
+        match answer.status {
+            status if status.is_success() => Ok(()),
+            StatusCode::PRECONDITION_FAILED => Err(Error::Stale { name: name.into() }),
+            _ => Err(refusal(&url, &answer)),
+        }
+    }
+
+    /// The URL of a path below the server's own.
+    fn url(&self, path: &str) -> Url {
+        let mut url = self.base.clone();
+        let prefix = url.path().trim_end_matches('/').to_owned();
+        url.set_path(&format!("{prefix}{path}"));
+        url
+    }
+
+    /// Sends with a token, and once more with a new one when the server does not take it.
+    async fn send(
+        &self,
+        method: Method,
+        url: &Url,
+        body: Option<Vec<u8>>,
+    ) -> Result<Answer, Error> {
+        self.http.reload().await?;
+        let token = self.tokens.token(&self.http, None).await?;
+        let answer = self.request(&method, url, &body, &token).await?;
+        if answer.status != StatusCode::UNAUTHORIZED {
+            return Ok(answer);
+        }
+        let fresh = self.tokens.token(&self.http, Some(&token)).await?;
+        if fresh == token {
+            return Ok(answer);
+        }
+        self.request(&method, url, &body, &fresh).await
+    }
+
+    async fn request(
+        &self,
+        method: &Method,
+        url: &Url,
+        body: &Option<Vec<u8>>,
+        token: &crate::Secret,
+    ) -> Result<Answer, Error> {
+        self.http
+            .send(|clients| {
+                let request = clients
+                    .through_proxy
+                    .request(method.clone(), url.clone())
+                    .bearer_auth(token.expose());
+                match body {
+                    Some(body) => request
+                        .header(::http::header::CONTENT_TYPE, "application/json")
+                        .body(body.clone()),
+                    None => request,
+                }
+            })
+            .await
+            .map_err(|source| Error::Transport {
+                server: origin(url),
+                source,
+            })
+    }
+}
+
+/// The error that an answer without success is.
+fn refusal(url: &Url, answer: &Answer) -> Error {
+    let server = origin(url);
+    if answer.is_throttle() {
+        return Error::Throttled {
+            server,
+            status: answer.status.as_u16(),
+            retry_after: answer.retry_after,
+        };
+    }
+    let error = serde_json::from_slice::<ErrorResponse>(&answer.body)
+        .unwrap_or_default()
+        .error;
+    Error::Refused {
+        server,
+        status: answer.status.as_u16(),
+        code: shorten(&error.code),
+        message: shorten(&error.message),
+    }
+}
+
+/// A text of another's making, short enough for a status and without line breaks.
+fn shorten(text: &str) -> String {
+    const MAX: usize = 512;
+    let line = text.lines().next().unwrap_or_default();
+    line.chars().filter(|c| !c.is_control()).take(MAX).collect()
+}
+
+/// An interval give or take a tenth, so that agents that started together do not ask together.
+pub fn jittered(interval: Duration) -> Duration {
+    interval.mul_f64(rand::rng().random_range(0.9..=1.1))
+}

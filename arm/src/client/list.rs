@@ -1,0 +1,123 @@
+//! Listing: all pages, or an error. An agent deletes what the list does not have, so half a list
+//! must never look like a whole one.
+
+use std::collections::HashSet;
+
+use ::http::{Method, StatusCode};
+use url::Url;
+
+use super::{Client, http::origin, refusal};
+use crate::{ConfigurationId, Error, ListPage, SourceControlConfiguration};
+
+/// More pages than this are a server that leads in circles.
+const MAX_PAGES: usize = 200;
+
+/// All pages together, so that a list cannot fill the memory of an agent.
+const MAX_BYTES: usize = 64 * 1024 * 1024;
+
+impl Client {
+    /// All configurations of the cluster: from the data plane, with their secrets, where the
+    /// settings name one, else from ARM, without.
+    ///
+    /// # Errors
+    /// When any page is not there, whole and well-formed. Never a part of the list.
+    pub async fn list(&self) -> Result<Vec<SourceControlConfiguration>, Error> {
+        let mut url = if self.has_data_plane {
+            self.url(&self.cluster_id.data_plane_path())
+        } else {
+            let mut url = self.url(&self.cluster_id.configurations_path());
+            url.query_pairs_mut()
+                .append_pair("api-version", &self.api_version);
+            url
+        };
+        let mut seen = HashSet::from([url.clone()]);
+        let mut bytes = 0;
+        let mut all = Vec::new();
+        loop {
+            let (page, size) = self.page(&url).await?;
+            bytes += size;
+            for configuration in &page.value {
+                self.check_belongs(&url, configuration)?;
+            }
+            all.extend(page.value);
+            let Some(link) = page.next_link.filter(|link| !link.is_empty()) else {
+                return Ok(all);
+            };
+            let next = self.next(&url, &link)?;
+            let problem = if !seen.insert(next.clone()) {
+                Some("a page leads back to one that was read".to_owned())
+            } else if seen.len() > MAX_PAGES {
+                Some(format!("it has more than {MAX_PAGES} pages"))
+            } else if bytes > MAX_BYTES {
+                Some(format!("it is larger than {MAX_BYTES} bytes"))
+            } else {
+                None
+            };
+            if let Some(problem) = problem {
+                return Err(Error::Paging {
+                    server: origin(&url),
+                    problem,
+                });
+            }
+            url = next;
+        }
+    }
+
+    async fn page(
+        &self,
+        url: &Url,
+    ) -> Result<(ListPage<SourceControlConfiguration>, usize), Error> {
+        let answer = self.send(Method::GET, url, None).await?;
+        // No other success than 200: 202, 204 and 206 are no list.
+        if answer.status != StatusCode::OK {
+            return Err(refusal(url, &answer));
+        }
+        let page = serde_json::from_slice(&answer.body).map_err(|error| Error::Malformed {
+            server: origin(url),
+            // serde_json's messages may quote the text, and there are secrets in it.
+            problem: format!(
+                "it is no page of configurations: line {}, column {}",
+                error.line(),
+                error.column()
+            ),
+        })?;
+        Ok((page, answer.body.len()))
+    }
+
+    /// Where the next page is. The token goes with the request, so it must be the same server.
+    fn next(&self, url: &Url, link: &str) -> Result<Url, Error> {
+        url.join(link)
+            .ok()
+            .filter(|next| next.origin() == self.base.origin())
+            .filter(|next| next.username().is_empty() && next.password().is_none())
+            .ok_or_else(|| Error::Paging {
+                server: origin(url),
+                problem: "the next page is on another server; it is not asked, since the token is \
+                          not for it"
+                    .into(),
+            })
+    }
+
+    /// A page of another cluster, from a proxy gone wrong, would delete all of this one's.
+    fn check_belongs(
+        &self,
+        url: &Url,
+        configuration: &SourceControlConfiguration,
+    ) -> Result<(), Error> {
+        let id = configuration.id.as_deref().unwrap_or_default();
+        let problem = match id.parse::<ConfigurationId>() {
+            Err(error) => error.to_string(),
+            Ok(id) if id.cluster() != self.cluster_id => {
+                format!("`{id}` is no configuration of this cluster")
+            }
+            Ok(id) => match configuration.name.as_deref() {
+                Some(name) if name.eq_ignore_ascii_case(id.name()) => return Ok(()),
+                _ => format!("the name of `{id}` is another than its id says"),
+            },
+        };
+        Err(Error::Malformed {
+            server: origin(url),
+            problem,
+        })
+    }
+}
