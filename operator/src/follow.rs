@@ -288,13 +288,13 @@ impl Follow {
         if instance.is_some_and(|instance| *instance != self.tenant.instance) {
             return Some(End::TakenOver);
         }
-        let confirmation = |object: &SourceControlConfiguration| {
-            object
-                .annotations()
-                .get("gitmoor.io/confirm-prune")
-                .cloned()
+        let differs = |annotation: &str| {
+            before.annotations().get(annotation) != self.object.annotations().get(annotation)
         };
-        if before.spec == self.object.spec && confirmation(&before) == confirmation(&self.object) {
+        if before.spec == self.object.spec && !differs(ANNOTATION_CONFIRM_PRUNE) {
+            if differs(ANNOTATION_REQUESTED_AT) && !self.facts.suspended {
+                *poll = Some(Instant::now());
+            }
             return None;
         }
         self.facts.generation = self.object.metadata.generation;
