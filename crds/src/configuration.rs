@@ -12,10 +12,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{GoDuration, SourceControlConfigurationStatus};
 
-/// A namespace of this cluster follows a Git repository.
-///
-/// The CEL rules stand here and not in the operator, so that `kubectl apply` says at once what is
-/// wrong.
+/// What a configuration asks for.
+// The CEL rules stand here and not in the operator, so that `kubectl apply` says at once what is
+// wrong.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[kube(
     group = "gitmoor.io",
@@ -45,8 +44,9 @@ pub struct SourceControlConfigurationSpec {
     /// `credentials`.
     #[schemars(length(min = 1, max = 2048))]
     #[x_kube(
-        validation = ("self.matches('^(https|http|ssh)://[^/]+/.+$')", "write an address such as https://host/path or ssh://git@host/path"),
-        validation = ("!self.matches('^https?://[^/]*@')", "no user name or password here: name a Secret in credentials")
+        // A host that begins with `-` would be a flag of ssh; a query is where tokens are put.
+        validation = ("self.matches('^(https|http|ssh)://[^-/\\\\\\\\\\\\s?#][^/\\\\\\\\\\\\s?#]*/[^\\\\s?#]+$')", "write an address such as https://host/path or ssh://git@host/path"),
+        validation = ("!self.matches('^https?://[^/]*@|^ssh://[^/]*:[^/]*@')", "no user name or password here: name a Secret in credentials")
     )]
     pub repository: String,
 
@@ -117,8 +117,8 @@ pub struct Reference {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 255))]
     #[x_kube(
-        // git-check-ref-format(1), as far as it matters for a branch.
-        validation = ("self.matches('^[^-/.~^:?*\\\\[\\\\\\\\\\\\s][^~^:?*\\\\[\\\\\\\\\\\\s]*$') && !self.contains('..') && !self.contains('@{') && !self.contains('//') && !self.endsWith('/') && !self.endsWith('.lock')", "this is no name of a Git branch")
+        // git-check-ref-format(1), with `--branch`.
+        validation = ("self.matches('^[^\\\\x00-\\\\x20\\\\x7f~^:?*\\\\[\\\\\\\\]+$') && !self.matches('^-|^/|/$|//|^[.]|/[.]|[.]$|[.][.]|[.]lock(/|$)|@[{]|^HEAD$')", "this is no name of a Git branch")
     )]
     pub branch: Option<String>,
 }
@@ -130,7 +130,11 @@ pub struct Credentials {
     /// A Secret in the namespace of the operator's ServiceAccount (for scope `namespace` that of
     /// the configuration) with `username` and `password`, or `identity` and `known_hosts` for
     /// SSH, and optionally `ca.crt`.
-    #[schemars(length(min = 1, max = 253))]
+    // By the rule for names of Secrets: it becomes part of an address.
+    #[schemars(
+        length(min = 1, max = 253),
+        regex(pattern = "^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")
+    )]
     pub secret_name: String,
 }
 

@@ -1,7 +1,7 @@
 //! What a configuration reports: the `status`.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, transform::RecursiveTransform};
 use serde::{Deserialize, Serialize};
 
 /// How many problems a status lists; the number of the others is in `problemsOmitted`.
@@ -35,6 +35,7 @@ pub mod reasons {
 /// What became of the configuration.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(transform = RecursiveTransform(without_unsigned))]
 pub struct SourceControlConfigurationStatus {
     /// The `metadata.generation` that this status speaks of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -79,6 +80,16 @@ pub struct SourceControlConfigurationStatus {
     /// `authorized_keys` line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repository_public_key: Option<String>,
+}
+
+/// The API server warns of a format that it does not know; `minimum: 0` says as much.
+fn without_unsigned(schema: &mut Schema) {
+    if schema
+        .get("format")
+        .is_some_and(|format| format == "uint32")
+    {
+        schema.remove("format");
+    }
 }
 
 /// How many objects a configuration has.
