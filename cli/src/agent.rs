@@ -16,9 +16,9 @@ use crate::{kubernetes, reload, service, settings::Sources};
 Examples:
   gitmoor agent --config /etc/gitmoor/settings.yaml
   gitmoor agent --kubeconfig ~/.kube/config --runtime in-process")]
-pub(crate) struct Arguments {
+pub(crate) struct Agent {
     #[command(flatten)]
-    kubernetes: kubernetes::Arguments,
+    kubernetes: kubernetes::Kubernetes,
     /// The settings, as a YAML file.
     #[arg(long, value_name = "FILE", env = "GITMOOR_CONFIG")]
     config: Option<PathBuf>,
@@ -27,7 +27,7 @@ pub(crate) struct Arguments {
     runtime: Option<String>,
 }
 
-pub(crate) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(arguments: Agent) -> anyhow::Result<ExitCode> {
     let kubernetes = arguments.kubernetes;
     let sources = Sources::new(arguments.config).flag("--runtime", "runtime", arguments.runtime);
     let sources = kubernetes.directory_for_a_person(sources, "operator.directory");

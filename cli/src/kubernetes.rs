@@ -12,7 +12,7 @@ use kube::{
 use crate::settings::Sources;
 
 #[derive(Clone, Debug, Args)]
-pub(crate) struct Arguments {
+pub(crate) struct Kubernetes {
     /// The kubeconfig of the cluster; without it the Pod's own ServiceAccount, and outside of a
     /// cluster `$KUBECONFIG` or `~/.kube/config`.
     #[arg(long, value_name = "FILE")]
@@ -22,7 +22,7 @@ pub(crate) struct Arguments {
     context: Option<String>,
 }
 
-impl Arguments {
+impl Kubernetes {
     /// Whether the cluster is reached from a Pod of its own.
     pub(crate) fn in_cluster(&self) -> bool {
         self.kubeconfig.is_none()

@@ -9,7 +9,7 @@ use tracing_subscriber::{EnvFilter, filter::ParseError, fmt::SubscriberBuilder};
 const DEFAULT_LEVEL: &str = "info";
 
 #[derive(Debug, Args)]
-pub(crate) struct Arguments {
+pub(crate) struct Logs {
     /// What to log: error, warn, info, debug or trace, or a filter such as
     /// `warn,gitmoor_operator=debug`.
     #[arg(long, global = true, value_name = "FILTER", env = "GITMOOR_LOG", default_value = DEFAULT_LEVEL)]
@@ -34,7 +34,7 @@ pub(crate) enum Error {
 }
 
 /// Starts the logs of this process.
-pub(crate) fn start(arguments: &Arguments) -> Result<(), Error> {
+pub(crate) fn start(arguments: &Logs) -> Result<(), Error> {
     let terminal = io::stderr().is_terminal();
     let builder = SubscriberBuilder::default()
         .with_env_filter(filter(&arguments.log)?)

@@ -23,15 +23,15 @@ use clap::{Parser, Subcommand};
 #[command(name = "gitmoor", version, after_help = EXAMPLES, after_long_help = settings::HELP)]
 struct Arguments {
     #[command(flatten)]
-    logs: logs::Arguments,
+    logs: logs::Logs,
     #[command(subcommand)]
     command: Command,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Agent(agent::Arguments),
-    Operator(operator::Arguments),
+    Agent(agent::Agent),
+    Operator(operator::Operator),
     /// Prints the CustomResourceDefinition of SourceControlConfiguration as YAML.
     #[command(after_help = "Example:\n  gitmoor crds | kubectl apply -f -")]
     Crds,

@@ -15,9 +15,9 @@ use crate::{kubernetes, reload, service, settings::Sources};
 Examples:
   gitmoor operator --namespace team-a
   gitmoor operator --kubeconfig ~/.kube/config --context dev --namespace team-a --scope namespace")]
-pub(crate) struct Arguments {
+pub(crate) struct Operator {
     #[command(flatten)]
-    kubernetes: kubernetes::Arguments,
+    kubernetes: kubernetes::Kubernetes,
     /// The settings, as a YAML file.
     #[arg(long, value_name = "FILE", env = "GITMOOR_CONFIG")]
     config: Option<PathBuf>,
@@ -32,7 +32,7 @@ pub(crate) struct Arguments {
     home: Option<String>,
 }
 
-pub(crate) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(arguments: Operator) -> anyhow::Result<ExitCode> {
     let kubernetes = arguments.kubernetes;
     let sources = Sources::new(arguments.config)
         .flag("--namespace", "namespace", arguments.namespace)
