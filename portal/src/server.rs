@@ -1,0 +1,268 @@
+//! The server: a listener, TLS, and connections that are bounded in number, in time and in what
+//! they may hold. What is answered is in `api`.
+
+use std::{
+    fs::DirBuilder,
+    io,
+    net::SocketAddr,
+    os::unix::fs::DirBuilderExt as _,
+    path::{Path, PathBuf},
+    pin::pin,
+    sync::Arc,
+    time::Duration,
+};
+
+use axum::Router;
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::conn::auto::Builder,
+    service::TowerToHyperService,
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+    time::{sleep, timeout},
+};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    Settings, Store, StoreError, api,
+    tls::{Certificates, TlsError},
+};
+
+/// How long a caller may take for the TLS handshake, and for the head of a request.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a connection lives. Callers open another; those who read or write nothing are gone.
+const CONNECTION_LIFETIME: Duration = Duration::from_secs(15 * 60);
+
+/// How long requests under way may go on when a connection or the server ends.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// How long to wait when the machine has no file descriptor left.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Bounds of one HTTP/2 connection; an agent has two or three requests at once.
+const MAX_STREAMS: u32 = 32;
+const MAX_HEADER_BYTES: u32 = 16 * 1024;
+
+/// Of one HTTP/1 connection: hyper's least is 8 KiB.
+const MAX_HEAD_BYTES: usize = 16 * 1024;
+
+/// Why a portal does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The data directory could not be made.
+    #[error("creating the data directory {}", path.display())]
+    Directory {
+        /// The directory.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The address is not to be had.
+    #[error("listening on {address}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// The certificate.
+    #[error("preparing TLS")]
+    Tls(#[from] TlsError),
+    /// The store.
+    #[error("opening the store")]
+    Store(#[from] StoreError),
+}
+
+/// A portal that listens and does not answer yet.
+pub struct Portal {
+    settings: Settings,
+    listener: TcpListener,
+    address: SocketAddr,
+    certificates: Certificates,
+    acceptor: TlsAcceptor,
+    store: Store,
+}
+
+impl Portal {
+    /// Opens the store and the certificate and takes the address.
+    ///
+    /// # Errors
+    /// When one of them is not to be had.
+    pub async fn bind(settings: Settings) -> Result<Self, Error> {
+        create_directory(&settings.data_directory)?;
+        let store = Store::open(&settings.database_path()).await?;
+        let certificates = Certificates::load(&settings)?;
+        let acceptor = TlsAcceptor::from(Arc::new(certificates.server_config()?));
+        let listen = |source| Error::Listen {
+            address: settings.listen,
+            source,
+        };
+        let listener = TcpListener::bind(settings.listen).await.map_err(listen)?;
+        let address = listener.local_addr().map_err(listen)?;
+        Ok(Self {
+            settings,
+            listener,
+            address,
+            certificates,
+            acceptor,
+            store,
+        })
+    }
+
+    /// The address it listens on.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The CA that callers must trust, PEM; nothing when the certificate came from files.
+    pub fn ca_pem(&self) -> Option<&str> {
+        self.certificates.ca_pem()
+    }
+
+    /// The store, to make tokens in.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Answers until it is cancelled, then ends the requests under way.
+    pub async fn serve(self, cancel: CancellationToken) {
+        let limits = &self.settings.limits;
+        let reload = Duration::from_secs(self.settings.tls.reload_seconds.max(1).into());
+        let connections = Arc::new(Semaphore::new(limits.connections));
+        let server = Server {
+            acceptor: self.acceptor,
+            router: api::router(self.store.clone(), limits),
+            cancel: cancel.clone(),
+        };
+        let tasks = TaskTracker::new();
+        tracing::info!(address = %self.address, "the portal is ready");
+        let accept = async {
+            loop {
+                let permit = connections
+                    .clone()
+                    .acquire_owned()
+                    .await
+                    .expect("the semaphore is never closed");
+                match self.listener.accept().await {
+                    Ok((stream, _)) => {
+                        let server = server.clone();
+                        tasks.spawn(async move {
+                            server.serve(stream).await;
+                            drop(permit);
+                        });
+                    }
+                    Err(error) => {
+                        tracing::warn!(
+                            error = &error as &dyn std::error::Error,
+                            "accepting a connection"
+                        );
+                        sleep(ACCEPT_PAUSE).await;
+                    }
+                }
+            }
+        };
+        tokio::select! {
+            () = cancel.cancelled() => {}
+            () = accept => {}
+            () = self.certificates.follow(reload) => {}
+        }
+        drop(self.listener);
+        tasks.close();
+        tasks.wait().await;
+        self.store.close().await;
+        tracing::info!("the portal has ended");
+    }
+}
+
+/// Runs a portal until it is cancelled.
+///
+/// # Errors
+/// When it cannot start.
+pub async fn run(settings: Settings, cancel: CancellationToken) -> Result<(), Error> {
+    Portal::bind(settings).await?.serve(cancel).await;
+    Ok(())
+}
+
+/// What every connection needs.
+#[derive(Clone)]
+struct Server {
+    acceptor: TlsAcceptor,
+    router: Router,
+    cancel: CancellationToken,
+}
+
+impl Server {
+    /// Serves one connection to its end, which comes in a bounded time.
+    async fn serve(self, stream: TcpStream) {
+        // Answers are small and written at once.
+        let _ = stream.set_nodelay(true);
+        let accepted = tokio::select! {
+            accepted = timeout(HEAD_TIMEOUT, self.acceptor.accept(stream)) => accepted,
+            () = self.cancel.cancelled() => return,
+        };
+        let Ok(Ok(stream)) = accepted else {
+            tracing::debug!("a TLS handshake failed");
+            return;
+        };
+        let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+        let builder = builder(http2);
+        let service = TowerToHyperService::new(self.router);
+        let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+        tokio::select! {
+            ended = connection.as_mut() => return log(ended),
+            () = self.cancel.cancelled() => {}
+            () = sleep(CONNECTION_LIFETIME) => {}
+        }
+        connection.as_mut().graceful_shutdown();
+        if let Ok(ended) = timeout(GRACE, connection).await {
+            log(ended);
+        }
+    }
+}
+
+fn log(ended: Result<(), Box<dyn std::error::Error + Send + Sync>>) {
+    if let Err(error) = ended {
+        tracing::debug!(
+            error = &*error as &dyn std::error::Error,
+            "a connection broke"
+        );
+    }
+}
+
+/// The protocol was agreed on in the handshake: to guess it from the first bytes would have no
+/// time limit.
+fn builder(http2: bool) -> Builder<TokioExecutor> {
+    let builder = Builder::new(TokioExecutor::new());
+    let mut builder = if http2 {
+        builder.http2_only()
+    } else {
+        builder.http1_only()
+    };
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(MAX_HEAD_BYTES)
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(MAX_STREAMS)
+        .max_header_list_size(MAX_HEADER_BYTES)
+        .keep_alive_interval(HEAD_TIMEOUT)
+        .keep_alive_timeout(HEAD_TIMEOUT);
+    builder
+}
+
+fn create_directory(path: &Path) -> Result<(), Error> {
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .map_err(|source| Error::Directory {
+            path: path.to_owned(),
+            source,
+        })
+}

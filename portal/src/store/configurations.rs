@@ -1,0 +1,381 @@
+//! Configurations: written and read as ARM's clients ask, listed for the agents with their secrets,
+//! and joined with what the agents report.
+
+use futures::TryStreamExt as _;
+use gitmoor_arm::{
+    ClusterId, ConfigurationId, FieldError, ProtectedSettings, PutRequest, StatusReport, Timestamp,
+    check,
+};
+use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
+use uuid::Uuid;
+
+use super::{
+    Store, StoreError,
+    rows::{self, Desired, WithReport, desired_columns},
+};
+
+/// Rows are taken into a page until they hold this much JSON: 100 statuses can be as many MiB.
+const MAX_PAGE_BYTES: usize = 1024 * 1024;
+
+/// Taken before anything is read, so that no two writers decide on the same state.
+const BEGIN_WRITE: &str = "BEGIN IMMEDIATE";
+
+/// A part of a list, in the order of names.
+#[derive(Debug)]
+pub(crate) struct Page<T> {
+    pub(crate) items: Vec<T>,
+    /// The name after which the next page begins; nothing on the last one.
+    pub(crate) next: Option<String>,
+}
+
+/// What became of a PUT.
+#[derive(Debug)]
+pub(crate) enum Written {
+    /// There was none of that name.
+    Created(WithReport),
+    /// There was one, which is now as was asked; perhaps it already was.
+    Replaced(WithReport),
+}
+
+/// Why a PUT was not done.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PutError {
+    /// Fields are wrong, alone or together with the secrets that are kept.
+    #[error("checking the configuration")]
+    Invalid(Vec<FieldError>),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<sqlx::Error> for PutError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+/// Why a report was not kept.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ReportError {
+    /// There is no configuration of that name.
+    #[error("the configuration is gone")]
+    Gone,
+    /// It speaks of another version than the present one.
+    #[error("the configuration was changed since")]
+    Stale,
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<sqlx::Error> for ReportError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+impl Store {
+    /// Makes or replaces a configuration. One that is already as asked is left as it is, with its
+    /// etag, its dates and its status.
+    pub(crate) async fn put(
+        &self,
+        id: &ConfigurationId,
+        request: PutRequest,
+        by: &str,
+    ) -> Result<Written, PutError> {
+        let (cluster, name) = keys(id);
+        let mut transaction = self.writer.begin_with(BEGIN_WRITE).await?;
+        let old = find(&mut transaction, &cluster, &name).await?;
+        let old_settings = find_settings(&mut transaction, &cluster, &name).await?;
+
+        let mut properties = request.properties;
+        let settings = request.protected.apply(Some(old_settings.clone()));
+        properties.configuration_protected_settings = Some(settings.clone());
+        // The name of one that is there was checked when it came, and may be written in any case.
+        let checked = if old.is_some() { &name } else { id.name() };
+        let errors = check(checked, &properties);
+        if !errors.is_empty() {
+            return Err(PutError::Invalid(errors));
+        }
+        properties.configuration_protected_settings = None;
+
+        if let Some(old) = &old
+            && old.desired.properties == properties
+            && old_settings == settings
+        {
+            return Ok(Written::Replaced(old.clone()));
+        }
+        let now = Timestamp::now();
+        let created = old.is_none();
+        let desired = Desired {
+            etag: Uuid::new_v4().to_string(),
+            properties,
+            last_modified_by: by.to_owned(),
+            last_modified_at: now,
+            ..old.map_or_else(
+                || Desired {
+                    id: id.as_str().to_owned(),
+                    etag: String::new(),
+                    properties: Default::default(),
+                    created_by: by.to_owned(),
+                    created_at: now,
+                    last_modified_by: String::new(),
+                    last_modified_at: now,
+                },
+                |old| old.desired,
+            )
+        };
+        write(&mut transaction, &cluster, &name, &desired).await?;
+        write_settings(&mut transaction, &cluster, &name, &settings).await?;
+        delete_status(&mut transaction, &cluster, &name).await?;
+        transaction.commit().await?;
+        let stored = WithReport {
+            desired,
+            report: None,
+        };
+        Ok(if created {
+            Written::Created(stored)
+        } else {
+            Written::Replaced(stored)
+        })
+    }
+
+    /// The configuration, if there is one.
+    pub(crate) async fn configuration(
+        &self,
+        id: &ConfigurationId,
+    ) -> Result<Option<WithReport>, StoreError> {
+        let (cluster, name) = keys(id);
+        let mut connection = self.readers.acquire().await?;
+        find(&mut connection, &cluster, &name).await
+    }
+
+    /// Deletes the configuration with its secrets and its status; whether there was one.
+    pub(crate) async fn delete(&self, id: &ConfigurationId) -> Result<bool, StoreError> {
+        let (cluster, name) = keys(id);
+        let done = sqlx::query("DELETE FROM configuration WHERE cluster = $1 AND name = $2")
+            .bind(cluster)
+            .bind(name)
+            .execute(&self.writer)
+            .await?;
+        Ok(done.rows_affected() > 0)
+    }
+
+    /// The configurations of a cluster as ARM shows them: with their status, without secrets.
+    pub(crate) async fn list(
+        &self,
+        cluster: &ClusterId,
+        after: &str,
+        limit: u32,
+    ) -> Result<Page<WithReport>, StoreError> {
+        const QUERY: &str = concat!(
+            "SELECT ",
+            desired_columns!(),
+            ", c.name, s.report FROM configuration c ",
+            "LEFT JOIN status s ON s.cluster = c.cluster AND s.name = c.name ",
+            "WHERE c.cluster = $1 AND c.name > $2 ORDER BY c.name LIMIT $3"
+        );
+        let size = |row: &SqliteRow| row.try_get::<Option<&str>, _>("report").map(length);
+        self.page(QUERY, cluster, after, limit, size, WithReport::read)
+            .await
+    }
+
+    /// The configurations of a cluster as its agent needs them: with their secrets.
+    pub(crate) async fn list_with_secrets(
+        &self,
+        cluster: &ClusterId,
+        after: &str,
+        limit: u32,
+    ) -> Result<Page<(Desired, ProtectedSettings)>, StoreError> {
+        const QUERY: &str = concat!(
+            "SELECT ",
+            desired_columns!(),
+            ", c.name, p.settings FROM configuration c ",
+            "LEFT JOIN protected_settings p ON p.cluster = c.cluster AND p.name = c.name ",
+            "WHERE c.cluster = $1 AND c.name > $2 ORDER BY c.name LIMIT $3"
+        );
+        let size = |row: &SqliteRow| row.try_get::<Option<&[u8]>, _>("settings").map(length);
+        let read = |row: &SqliteRow| {
+            Ok((
+                Desired::read(row)?,
+                rows::settings(row)?.unwrap_or_default(),
+            ))
+        };
+        self.page(QUERY, cluster, after, limit, size, read).await
+    }
+
+    async fn page<T>(
+        &self,
+        query: &'static str,
+        cluster: &ClusterId,
+        after: &str,
+        limit: u32,
+        size: impl Fn(&SqliteRow) -> Result<usize, sqlx::Error>,
+        read: impl Fn(&SqliteRow) -> Result<T, StoreError>,
+    ) -> Result<Page<T>, StoreError> {
+        let mut rows = sqlx::query(query)
+            .bind(cluster.as_str().to_ascii_lowercase())
+            .bind(after.to_ascii_lowercase())
+            // One more than wanted tells whether there is a next page.
+            .bind(i64::from(limit) + 1)
+            .fetch(&self.readers);
+        let mut page = Page {
+            items: Vec::new(),
+            next: None,
+        };
+        let mut last = String::new();
+        let mut bytes = 0;
+        while let Some(row) = rows.try_next().await? {
+            if page.items.len() == limit as usize || bytes > MAX_PAGE_BYTES {
+                page.next = Some(last);
+                break;
+            }
+            bytes += size(&row)? + row.try_get::<&str, _>("properties")?.len();
+            last = row.try_get("name")?;
+            page.items.push(read(&row)?);
+        }
+        Ok(page)
+    }
+
+    /// Keeps what an agent reports, if it speaks of the configuration as it is now.
+    pub(crate) async fn report(
+        &self,
+        id: &ConfigurationId,
+        report: &StatusReport,
+    ) -> Result<(), ReportError> {
+        let (cluster, name) = keys(id);
+        let mut transaction = self.writer.begin_with(BEGIN_WRITE).await?;
+        let etag: Option<String> =
+            sqlx::query_scalar("SELECT etag FROM configuration WHERE cluster = $1 AND name = $2")
+                .bind(&cluster)
+                .bind(&name)
+                .fetch_optional(&mut *transaction)
+                .await?;
+        match etag {
+            None => return Err(ReportError::Gone),
+            Some(etag) if etag != report.observed_etag => return Err(ReportError::Stale),
+            Some(_) => {}
+        }
+        sqlx::query(
+            "INSERT INTO status (cluster, name, report) VALUES ($1, $2, $3) \
+             ON CONFLICT (cluster, name) DO UPDATE SET report = excluded.report",
+        )
+        .bind(cluster)
+        .bind(name)
+        .bind(rows::text(report))
+        .execute(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+}
+
+/// What rows are looked for by: the cluster and the name in lower case.
+fn keys(id: &ConfigurationId) -> (String, String) {
+    (
+        id.cluster().as_str().to_ascii_lowercase(),
+        id.name().to_ascii_lowercase(),
+    )
+}
+
+fn length<T: AsRef<[u8]>>(column: Option<T>) -> usize {
+    column.map_or(0, |value| value.as_ref().len())
+}
+
+async fn find(
+    connection: &mut SqliteConnection,
+    cluster: &str,
+    name: &str,
+) -> Result<Option<WithReport>, StoreError> {
+    sqlx::query(concat!(
+        "SELECT ",
+        desired_columns!(),
+        ", s.report FROM configuration c ",
+        "LEFT JOIN status s ON s.cluster = c.cluster AND s.name = c.name ",
+        "WHERE c.cluster = $1 AND c.name = $2"
+    ))
+    .bind(cluster)
+    .bind(name)
+    .fetch_optional(connection)
+    .await?
+    .map(|row| WithReport::read(&row))
+    .transpose()
+}
+
+async fn find_settings(
+    connection: &mut SqliteConnection,
+    cluster: &str,
+    name: &str,
+) -> Result<ProtectedSettings, StoreError> {
+    let row =
+        sqlx::query("SELECT settings FROM protected_settings WHERE cluster = $1 AND name = $2")
+            .bind(cluster)
+            .bind(name)
+            .fetch_optional(connection)
+            .await?;
+    let settings = row.as_ref().map(rows::settings).transpose()?.flatten();
+    Ok(settings.unwrap_or_default())
+}
+
+async fn write(
+    connection: &mut SqliteConnection,
+    cluster: &str,
+    name: &str,
+    desired: &Desired,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "INSERT INTO configuration (cluster, name, id, etag, properties, \
+             created_by, created_at, last_modified_by, last_modified_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) \
+         ON CONFLICT (cluster, name) DO UPDATE SET \
+             etag = excluded.etag, \
+             properties = excluded.properties, \
+             last_modified_by = excluded.last_modified_by, \
+             last_modified_at = excluded.last_modified_at",
+    )
+    .bind(cluster)
+    .bind(name)
+    .bind(&desired.id)
+    .bind(&desired.etag)
+    .bind(rows::text(&desired.properties))
+    .bind(&desired.created_by)
+    .bind(desired.created_at.to_string())
+    .bind(&desired.last_modified_by)
+    .bind(desired.last_modified_at.to_string())
+    .execute(connection)
+    .await
+    .map(drop)
+}
+
+async fn write_settings(
+    connection: &mut SqliteConnection,
+    cluster: &str,
+    name: &str,
+    settings: &ProtectedSettings,
+) -> Result<(), sqlx::Error> {
+    let query = if settings.is_empty() {
+        sqlx::query("DELETE FROM protected_settings WHERE cluster = $1 AND name = $2")
+            .bind(cluster)
+            .bind(name)
+    } else {
+        sqlx::query(
+            "INSERT INTO protected_settings (cluster, name, settings) VALUES ($1, $2, $3) \
+             ON CONFLICT (cluster, name) DO UPDATE SET settings = excluded.settings",
+        )
+        .bind(cluster)
+        .bind(name)
+        .bind(rows::settings_bytes(settings))
+    };
+    query.execute(connection).await.map(drop)
+}
+
+async fn delete_status(
+    connection: &mut SqliteConnection,
+    cluster: &str,
+    name: &str,
+) -> Result<(), sqlx::Error> {
+    sqlx::query("DELETE FROM status WHERE cluster = $1 AND name = $2")
+        .bind(cluster)
+        .bind(name)
+        .execute(connection)
+        .await
+        .map(drop)
+}

@@ -1,0 +1,130 @@
+//! Rows of the store as values, and back. What the store holds as JSON is encoded and decoded here
+//! and nowhere else.
+
+use gitmoor_arm::{
+    ConfigurationProperties, IdentityType, ProtectedSettings, SourceControlConfiguration,
+    StatusReport, SystemData, Timestamp,
+};
+use serde::{Serialize, de::DeserializeOwned};
+use sqlx::{Row as _, sqlite::SqliteRow};
+
+use super::StoreError;
+
+/// What is desired of one configuration, without its secrets.
+#[derive(Clone, Debug)]
+pub(crate) struct Desired {
+    pub(crate) id: String,
+    pub(crate) etag: String,
+    pub(crate) properties: ConfigurationProperties,
+    pub(crate) created_by: String,
+    pub(crate) created_at: Timestamp,
+    pub(crate) last_modified_by: String,
+    pub(crate) last_modified_at: Timestamp,
+}
+
+/// The same with what the agent last reported of it.
+#[derive(Clone, Debug)]
+pub(crate) struct WithReport {
+    pub(crate) desired: Desired,
+    pub(crate) report: Option<StatusReport>,
+}
+
+/// The columns that [`Desired`] is read from.
+macro_rules! desired_columns {
+    () => {
+        "c.id, c.etag, c.properties, c.created_by, c.created_at, c.last_modified_by, c.last_modified_at"
+    };
+}
+pub(super) use desired_columns;
+
+impl Desired {
+    pub(super) fn read(row: &SqliteRow) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: row.try_get("id")?,
+            etag: row.try_get("etag")?,
+            properties: json("properties", row.try_get::<&str, _>("properties")?)?,
+            created_by: row.try_get("created_by")?,
+            created_at: timestamp(row, "created_at")?,
+            last_modified_by: row.try_get("last_modified_by")?,
+            last_modified_at: timestamp(row, "last_modified_at")?,
+        })
+    }
+
+    /// The resource as it goes over the wire, its status not yet filled in.
+    pub(crate) fn resource(self) -> SourceControlConfiguration {
+        SourceControlConfiguration {
+            name: self.id.rsplit('/').next().map(str::to_owned),
+            id: Some(self.id),
+            resource_type: Some(gitmoor_arm::RESOURCE_TYPE.to_owned()),
+            etag: Some(self.etag),
+            properties: self.properties,
+            // Every principal is a program that holds a token.
+            system_data: Some(SystemData {
+                created_by: Some(self.created_by),
+                created_by_type: Some(IdentityType::Application),
+                created_at: Some(self.created_at),
+                last_modified_by: Some(self.last_modified_by),
+                last_modified_by_type: Some(IdentityType::Application),
+                last_modified_at: Some(self.last_modified_at),
+            }),
+        }
+    }
+}
+
+impl WithReport {
+    pub(super) fn read(row: &SqliteRow) -> Result<Self, StoreError> {
+        let report: Option<&str> = row.try_get("report")?;
+        Ok(Self {
+            desired: Desired::read(row)?,
+            report: report.map(|text| json("report", text)).transpose()?,
+        })
+    }
+}
+
+/// The secrets of a row that has a column `settings`.
+pub(super) fn settings(row: &SqliteRow) -> Result<Option<ProtectedSettings>, StoreError> {
+    let bytes: Option<&[u8]> = row.try_get("settings")?;
+    bytes
+        .map(|bytes| {
+            serde_json::from_slice(bytes).map_err(|_| StoreError::Row {
+                column: "settings",
+                // serde_json's own words may quote a secret.
+                source: "the protected settings are no JSON object of texts".into(),
+            })
+        })
+        .transpose()
+}
+
+/// The secrets in the form in which they are kept.
+pub(super) fn settings_bytes(settings: &ProtectedSettings) -> Vec<u8> {
+    let map: serde_json::Map<_, _> = settings
+        .iter()
+        .map(|(name, value)| (name.to_owned(), value.expose().into()))
+        .collect();
+    text(&map).into_bytes()
+}
+
+/// A value of ours as JSON.
+pub(super) fn text(value: &impl Serialize) -> String {
+    serde_json::to_string(value).expect("values with text keys and finite numbers are JSON")
+}
+
+pub(super) fn timestamp(row: &SqliteRow, column: &'static str) -> Result<Timestamp, StoreError> {
+    row.try_get::<&str, _>(column)?
+        .parse()
+        .map_err(|source| broken(column, source))
+}
+
+pub(super) fn broken(
+    column: &'static str,
+    source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+) -> StoreError {
+    StoreError::Row {
+        column,
+        source: source.into(),
+    }
+}
+
+fn json<T: DeserializeOwned>(column: &'static str, text: &str) -> Result<T, StoreError> {
+    serde_json::from_str(text).map_err(|source| broken(column, source))
+}
