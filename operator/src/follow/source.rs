@@ -270,6 +270,6 @@ pub(super) fn obstacle(error: &fetch::Error) -> Obstacle {
     Obstacle {
         reason: error.reason().to_owned(),
         message: Chain(error).to_string(),
-        stalled: false,
+        stalled: error.is_final(),
     }
 }
