@@ -123,7 +123,9 @@ impl Client {
         body: &Option<Vec<u8>>,
         token: &crate::Secret,
     ) -> Result<Answer, Error> {
-        self.http
+        let server = origin(url);
+        let answer = self
+            .http
             .send(|clients| {
                 let request = clients
                     .through_proxy
@@ -136,11 +138,15 @@ impl Client {
                     None => request,
                 }
             })
-            .await
-            .map_err(|source| Error::Transport {
-                server: origin(url),
-                source,
-            })
+            .await;
+        match answer {
+            Ok(answer) => {
+                let (status, bytes) = (answer.status.as_u16(), answer.body.len());
+                tracing::debug!(server, %method, path = url.path(), status, bytes, "asked ARM");
+                Ok(answer)
+            }
+            Err(source) => Err(Error::Transport { server, source }),
+        }
     }
 }
 

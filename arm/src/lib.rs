@@ -4,6 +4,15 @@
 //!
 //! The words are ARM's: a *configuration* belongs to a *cluster*, both are named by an *ARM id*
 //! that is compared without regard to case.
+//!
+//! # The data plane
+//! ARM gives agents no secrets and takes no status from them. A portal does both, over paths of its
+//! own below [`DATA_PLANE_PREFIX`] and the cluster's ARM id, with the same tokens and errors:
+//!
+//! | call | body | answer |
+//! | --- | --- | --- |
+//! | `GET {prefix}{clusterId}/configurations` | | a [`ListPage`] of configurations with their protected settings ([`WithSecrets`]) and an `etag`, further pages by `nextLink` |
+//! | `PUT {prefix}{clusterId}/configurations/{name}/status` | [`StatusReport`] | 204; 412 when its `observedEtag` is not the configuration's `etag`; 404 when there is no such configuration |
 
 mod client;
 mod duration;

@@ -22,6 +22,10 @@ const MAX_CA_FILE: u64 = 4 * 1024 * 1024;
 /// A server that is there answers the handshake well within this.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How long an HTTP/2 connection with a request on it may be silent before it is asked for a sign of
+/// life, and how long that may take.
+const KEEP_ALIVE: Duration = Duration::from_secs(5);
+
 /// The longest that a server may make us wait.
 const MAX_RETRY_AFTER: Duration = Duration::from_hours(1);
 
@@ -194,6 +198,9 @@ fn build(pem: Option<&[u8]>, path: Option<&Path>, timeout: Duration) -> Result<C
             .retry(reqwest::retry::never())
             .timeout(timeout)
             .connect_timeout(CONNECT_TIMEOUT.min(timeout))
+            // A dead HTTP/2 connection would be used by every later poll until TCP gives up.
+            .http2_keep_alive_interval(KEEP_ALIVE)
+            .http2_keep_alive_timeout(KEEP_ALIVE)
             .user_agent(concat!("gitmoor/", env!("CARGO_PKG_VERSION")));
         match &roots {
             Some(roots) => builder.tls_certs_only(roots.clone()),

@@ -70,8 +70,15 @@ impl TokenSource {
         }
         match self.request(http).await {
             Ok(fresh) => Ok(kept.insert(fresh).token.clone()),
-            // Who gives tokens is away for a moment; this one is good for a few minutes more.
-            Err(error) => usable.map(|kept| kept.token.clone()).ok_or(error),
+            Err(error) => match usable {
+                // Who gives tokens is away for a moment; this one is good for a while.
+                Some(kept) => {
+                    let error: &(dyn std::error::Error + 'static) = &error;
+                    tracing::warn!(error, "the token could not be renewed and is still used");
+                    Ok(kept.token.clone())
+                }
+                None => Err(error),
+            },
         }
     }
 

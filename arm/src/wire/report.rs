@@ -8,12 +8,15 @@ use super::{ComplianceMessage, ComplianceState, ComplianceStatus, MessageLevel, 
 /// How many problems a report lists; the number of the others is in `problemsOmitted`.
 pub const MAX_PROBLEMS: usize = 100;
 
-/// The most that a report may take on the wire: its problems with every text at its bound, in
-/// JSON, and room for the rest.
-pub const MAX_STATUS_BYTES: usize = 1024 * 1024;
+/// The most that a report may take on the wire: 100 problems of four texts of 1,024 characters, each
+/// of which takes up to six bytes in JSON, and room for the rest.
+pub const MAX_STATUS_BYTES: usize = 3 * 1024 * 1024;
 
 /// The bound of each text of a report, in characters; a longer one ends in `…`.
 const MAX_TEXT: usize = 1024;
+
+/// The longest public key, in bytes; one of 16,384 bits takes some 3 KiB.
+const MAX_PUBLIC_KEY: usize = 8 * 1024;
 
 /// What an agent reports of a configuration.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -71,6 +74,10 @@ impl StatusReport {
         cut(&mut self.observed_etag);
         self.attempted_revision.iter_mut().for_each(cut);
         self.applied_revision.iter_mut().for_each(cut);
+        // Half a key is none.
+        self.repository_public_key = self
+            .repository_public_key
+            .filter(|key| key.len() <= MAX_PUBLIC_KEY);
         self
     }
 

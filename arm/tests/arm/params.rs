@@ -1,0 +1,168 @@
+//! `operatorParams`.
+
+use std::time::Duration;
+
+use gitmoor_arm::{OperatorParams, normalised_operator_params};
+
+fn parsed(text: &str) -> OperatorParams {
+    OperatorParams::parse(text).unwrap_or_else(|problems| panic!("{text}: {problems:?}"))
+}
+
+fn flags_at_fault(text: &str) -> Vec<String> {
+    let problems = OperatorParams::parse(text).unwrap_err();
+    problems.into_iter().map(|problem| problem.flag).collect()
+}
+
+#[test]
+fn the_flags_become_values() {
+    let params = parsed(
+        "--git-readonly --git-branch=main --git-path=prod,base --git-path 'team blue' \
+         --git-poll-interval=1m30s --sync-garbage-collection",
+    );
+    assert_eq!(params.branch.as_deref(), Some("main"));
+    assert_eq!(params.paths, ["prod", "base", "team blue"]);
+    assert_eq!(params.poll_interval, Some(Duration::from_secs(90)));
+    assert!(params.read_only && params.garbage_collection);
+    assert!(params.without_effect.is_empty());
+}
+
+#[test]
+fn without_flags_the_default_branch_is_the_repositorys_and_nothing_is_pruned() {
+    assert_eq!(parsed(""), OperatorParams::default());
+    assert_eq!(parsed("  \n").branch, None);
+    assert!(!parsed("").garbage_collection);
+}
+
+#[test]
+fn the_last_of_a_repeated_flag_counts() {
+    let params = parsed(
+        "--git-branch=a --git-branch b --sync-garbage-collection --sync-garbage-collection=false",
+    );
+    assert_eq!(params.branch.as_deref(), Some("b"));
+    assert!(!params.garbage_collection);
+}
+
+#[test]
+fn go_durations_are_read() {
+    for (text, milliseconds) in [
+        ("5s", 5_000),
+        ("1.5m", 90_000),
+        ("5000ms", 5_000),
+        ("1h", 3_600_000),
+    ] {
+        let params = parsed(&format!("--git-poll-interval={text}"));
+        assert_eq!(
+            params.poll_interval,
+            Some(Duration::from_millis(milliseconds)),
+            "{text}"
+        );
+    }
+    for text in [
+        "",
+        "5",
+        "1x",
+        "s",
+        "-5s",
+        "4s",
+        "25h",
+        "1e9h",
+        "99999999999999999999h",
+    ] {
+        assert_eq!(
+            flags_at_fault(&format!("--git-poll-interval='{text}'")),
+            ["--git-poll-interval"],
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn harmless_flags_are_taken_and_have_no_effect() {
+    let params = parsed(
+        "--git-user=bot --git-email bot@example.net --git-label=x --git-ci-skip --registry-disable-scanning \
+         --git-timeout=30s --sync-interval=5m --git-gpg-key-import=/keys --git-verify-signatures-mode=none \
+         --manifest-generation=false --sops=false",
+    );
+    assert_eq!(
+        params.without_effect,
+        [
+            "--git-ci-skip",
+            "--git-email",
+            "--git-gpg-key-import",
+            "--git-label",
+            "--git-timeout",
+            "--git-user",
+            "--registry-disable-scanning",
+            "--sync-interval"
+        ]
+    );
+}
+
+#[test]
+fn all_flags_that_cannot_be_followed_are_named_at_once() {
+    let mut flags = flags_at_fault(
+        "--git-branch=main --manifest-generation --sops --git-verify-signatures-mode=all --disable-registry-scanning \
+         --k8s-allow-namespace=a --git-path=/abs stray -l --git-url=https://x/y",
+    );
+    flags.sort();
+    assert_eq!(
+        flags,
+        [
+            "--disable-registry-scanning",
+            "--git-path",
+            "--git-url",
+            "--git-verify-signatures-mode",
+            "--k8s-allow-namespace",
+            "--manifest-generation",
+            "--sops",
+            "-l",
+            "stray"
+        ]
+    );
+}
+
+#[test]
+fn wrong_values_are_refused() {
+    for text in [
+        "--git-branch=",
+        "--git-branch=-x",
+        "--git-branch=a..b",
+        "--git-branch=../../x",
+        "--git-branch='a b'",
+        "--git-branch=a.lock",
+        "--git-branch",
+        "--git-path=a/../../b",
+        "--git-readonly=maybe",
+        "--sync-garbage-collection=yes",
+        "--git-branch --git-readonly",
+        "--git-label='open",
+        "--",
+    ] {
+        assert_eq!(flags_at_fault(text).len(), 1, "{text}");
+    }
+    let many = vec!["p"; 65].join(",");
+    assert_eq!(
+        flags_at_fault(&format!("--git-path={many}")),
+        ["--git-path"]
+    );
+}
+
+#[test]
+fn params_are_kept_as_arm_keeps_them() {
+    for (given, kept) in [
+        ("", "--git-readonly"),
+        (" --git-branch=main ", "--git-readonly --git-branch=main"),
+        (
+            "--git-branch=main --git-readonly",
+            "--git-branch=main --git-readonly",
+        ),
+        ("--git-user=bot", "--git-user=bot"),
+        (
+            "--git-email bot@example.net ",
+            "--git-email bot@example.net",
+        ),
+    ] {
+        assert_eq!(normalised_operator_params(given), kept);
+        assert_eq!(normalised_operator_params(kept), kept, "stable");
+    }
+}
