@@ -32,11 +32,15 @@ pub(crate) fn run(arguments: Agent) -> anyhow::Result<ExitCode> {
     let sources = Sources::new(arguments.config).flag("--runtime", "runtime", arguments.runtime);
     let sources = kubernetes.directory_for_a_person(sources, "operator.directory");
     service::run(async |cancel| {
-        let files = |_: &Settings| Vec::new();
-        reload::run(&sources, files, &cancel, async |settings, cancel| {
-            let config = kubernetes.config().await?;
-            Ok(gitmoor_agent::run(settings, config, cancel).await?)
-        })
+        reload::run(
+            &sources,
+            kubernetes.files(),
+            &cancel,
+            async |settings, cancel| {
+                let config = kubernetes.config().await?;
+                Ok(gitmoor_agent::run(settings, config, cancel).await?)
+            },
+        )
         .await
     })
 }

@@ -8,6 +8,7 @@ use kube::{
     Config,
     config::{KubeConfigOptions, Kubeconfig},
 };
+use serde::de::DeserializeOwned;
 
 use crate::settings::Sources;
 
@@ -31,7 +32,11 @@ impl Kubernetes {
     }
 
     /// A person's own cache directory takes the place of the container's, which they cannot write.
-    pub(crate) fn directory_for_a_person(&self, sources: Sources, setting: &str) -> Sources {
+    pub(crate) fn directory_for_a_person<T: DeserializeOwned>(
+        &self,
+        sources: Sources<T>,
+        setting: &str,
+    ) -> Sources<T> {
         let cache = env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
         let home = env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
         match cache.filter(|path| path.is_absolute()).or(home) {
@@ -40,6 +45,12 @@ impl Kubernetes {
             }
             _ => sources,
         }
+    }
+
+    /// The files whose change means another way to the cluster. What is read in a Pod, kube reads
+    /// anew by itself.
+    pub(crate) fn files(&self) -> &[PathBuf] {
+        self.kubeconfig.as_slice()
     }
 
     /// Reads how to reach the cluster.

@@ -6,6 +6,7 @@ mod failure;
 mod kubernetes;
 mod logs;
 mod operator;
+mod portal;
 mod reload;
 mod service;
 mod settings;
@@ -32,6 +33,7 @@ struct Arguments {
 enum Command {
     Agent(agent::Agent),
     Operator(operator::Operator),
+    Portal(portal::Portal),
     /// Prints the CustomResourceDefinition of SourceControlConfiguration as YAML.
     #[command(after_help = "Example:\n  gitmoor crds | kubectl apply -f -")]
     Crds,
@@ -41,7 +43,8 @@ const EXAMPLES: &str = "\
 Examples:
   gitmoor crds | kubectl apply -f -
   gitmoor agent --kubeconfig ~/.kube/config --runtime in-process
-  gitmoor operator --namespace team-a --scope namespace";
+  gitmoor operator --namespace team-a --scope namespace
+  gitmoor portal --data-directory /var/lib/gitmoor-portal --listen 0.0.0.0:8443";
 
 fn main() -> ExitCode {
     match run(Arguments::parse()) {
@@ -57,6 +60,7 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     match arguments.command {
         Command::Agent(arguments) => agent::run(arguments),
         Command::Operator(arguments) => operator::run(arguments),
+        Command::Portal(arguments) => portal::run(arguments),
         Command::Crds => print(&gitmoor_crds::definition_yaml()),
     }
 }

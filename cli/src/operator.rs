@@ -37,14 +37,22 @@ pub(crate) fn run(arguments: Operator) -> anyhow::Result<ExitCode> {
     let sources = Sources::new(arguments.config)
         .flag("--namespace", "namespace", arguments.namespace)
         .flag("--scope", "scope", arguments.scope)
-        .flag("--home", "home", arguments.home);
+        .flag("--home", "home", arguments.home)
+        .check(|settings: &Settings| match settings.namespace {
+            Some(_) => Ok(()),
+            None => Err(gitmoor_operator::Error::NoNamespace.into()),
+        });
     let sources = kubernetes.directory_for_a_person(sources, "engine.directory");
     service::run(async |cancel| {
-        let files = |_: &Settings| Vec::new();
-        reload::run(&sources, files, &cancel, async |settings, cancel| {
-            let config = kubernetes.config().await?;
-            Ok(gitmoor_operator::run(settings, config, cancel).await?)
-        })
+        reload::run(
+            &sources,
+            kubernetes.files(),
+            &cancel,
+            async |settings, cancel| {
+                let config = kubernetes.config().await?;
+                Ok(gitmoor_operator::run(settings, config, cancel).await?)
+            },
+        )
         .await
     })
 }

@@ -16,22 +16,21 @@ use watch::Watch;
 const END_WITHIN: Duration = Duration::from_secs(20);
 
 /// Runs a command with settings from these sources until it ends by itself or is cancelled, and
-/// starts it anew whenever the settings file, or one of the `files` that settings name, changes.
+/// starts it anew whenever the settings file, or one of the `others`, changes. (The libraries look
+/// after the files that settings name: they read those whenever they need them.)
 ///
 /// # Errors
 /// When the settings are wrong at the start, and those of the run.
 pub(crate) async fn run<T: DeserializeOwned>(
-    sources: &Sources,
-    files: impl Fn(&T) -> Vec<PathBuf>,
+    sources: &Sources<T>,
+    others: &[PathBuf],
     cancel: &CancellationToken,
     run: impl AsyncFn(T, CancellationToken) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    let mut watch = Watch::new();
-    // Before it is read: a change in between is then one too many and not one too few.
-    watch.follow(sources.file.iter().cloned());
-    let mut settings: T = sources.load()?;
+    // Before they are read: a change in between is then one too many and not one too few.
+    let mut watch = Watch::new(sources.file().into_iter().chain(others.iter().cloned()));
+    let mut settings = sources.load()?;
     loop {
-        watch.follow(sources.file.iter().cloned().chain(files(&settings)));
         let stop = cancel.child_token();
         let mut running = pin!(run(settings, stop.clone()));
         settings = tokio::select! {
@@ -57,7 +56,7 @@ pub(crate) async fn run<T: DeserializeOwned>(
 }
 
 /// Waits for the next settings that are right.
-async fn next<T: DeserializeOwned>(sources: &Sources, watch: &mut Watch) -> T {
+async fn next<T: DeserializeOwned>(sources: &Sources<T>, watch: &mut Watch) -> T {
     loop {
         watch.changed().await;
         match sources.load() {

@@ -8,7 +8,7 @@ mod files;
 mod problem;
 mod variables;
 
-use std::{io, path::PathBuf};
+use std::{ffi::OsString, io, path::PathBuf};
 
 use figment::{
     Figment, Metadata, Profile, Provider,
@@ -23,8 +23,8 @@ pub(crate) use files::read_bounded;
 pub(crate) const HELP: &str = "\
 Settings of agent, operator and portal come from defaults, then the YAML file of --config or
 GITMOOR_CONFIG, then variables, then flags; later wins. The variable of a setting is its path in
-the file with an underscore between words and two between levels: GITMOOR_POLL_INTERVAL is
-pollInterval, GITMOOR_OPERATOR__ALLOW_HTTP is operator.allowHttp. A list is written [a, b]. A file
+the file with an underscore between words and two between levels: GITMOOR_OPERATOR_IMAGE is
+operatorImage, GITMOOR_OPERATOR__ALLOW_HTTP is operator.allowHttp. A list is written [a, b]. A file
 that changes is read again; one that is wrong then changes nothing but the log.
 
 Exit status: 0 when all went well, 1 after a failure, 2 when flags or settings are wrong.";
@@ -61,29 +61,45 @@ pub(crate) enum Error {
         origin: String,
         problem: String,
     },
+    /// Settings that are each right but do not go together.
+    #[error("use the settings")]
+    Rejected(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
-/// Where the settings of a command come from.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Sources {
-    /// What depends on the machine, below the file.
-    pub(crate) defaults: Vec<Layer>,
-    /// The settings file.
-    pub(crate) file: Option<PathBuf>,
-    /// The environment: names and values, of which those that begin with `GITMOOR_` matter.
-    pub(crate) variables: Vec<(std::ffi::OsString, std::ffi::OsString)>,
-    /// Flags that are settings too.
-    pub(crate) flags: Vec<Layer>,
+/// Where the settings `T` of a command come from.
+#[derive(Debug)]
+pub(crate) struct Sources<T> {
+    defaults: Vec<Layer>,
+    file: Option<PathBuf>,
+    variables: Vec<(OsString, OsString)>,
+    flags: Vec<Layer>,
+    check: fn(&T) -> Result<(), Box<dyn std::error::Error + Send + Sync>>,
 }
 
-impl Sources {
-    /// The sources of this process.
+impl<T: DeserializeOwned> Sources<T> {
+    /// A settings file and the variables of this process.
     pub(crate) fn new(file: Option<PathBuf>) -> Self {
         Self {
+            defaults: Vec::new(),
             file,
             variables: std::env::vars_os().collect(),
-            ..Self::default()
+            flags: Vec::new(),
+            check: |_| Ok(()),
         }
+    }
+
+    /// The settings file.
+    pub(crate) fn file(&self) -> Option<PathBuf> {
+        self.file.clone()
+    }
+
+    /// Rejects settings that the types cannot tell from good ones.
+    pub(crate) fn check(
+        mut self,
+        check: fn(&T) -> Result<(), Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        self.check = check;
+        self
     }
 
     /// Adds a flag, if it was given, as the value of a setting.
@@ -103,8 +119,9 @@ impl Sources {
     /// Reads all sources and makes the settings of them; what nobody gives has the default of `T`.
     ///
     /// # Errors
-    /// When the file cannot be read, or any source names an unknown setting or a wrong value.
-    pub(crate) fn load<T: DeserializeOwned>(&self) -> Result<T, Error> {
+    /// When the file cannot be read, a source names an unknown setting or a wrong value, or the
+    /// check rejects the whole.
+    pub(crate) fn load(&self) -> Result<T, Error> {
         let mut layers = self.defaults.clone();
         if let Some(path) = &self.file {
             layers.push(files::layer(path)?);
@@ -113,9 +130,10 @@ impl Sources {
         layers.extend(self.flags.iter().cloned());
         let figment = layers.into_iter().fold(Figment::new(), Figment::merge);
         // The environment has only texts: lossy takes `8` for a number where one is wanted.
-        figment
-            .extract_lossy()
-            .map_err(|error| problem::explain(&figment, &error))
+        let settings = figment.extract_lossy();
+        let settings = settings.map_err(|error| problem::explain(&figment, &error))?;
+        (self.check)(&settings).map_err(Error::Rejected)?;
+        Ok(settings)
     }
 }
 

@@ -2,7 +2,7 @@
 //! ConfigMap or Secret by swapping the symbolic link `..data`, and editors replace the file.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     hash::{DefaultHasher, Hash as _, Hasher as _},
     path::{Path, PathBuf},
     sync::Arc,
@@ -23,90 +23,77 @@ use crate::{failure, settings::read_bounded};
 /// For what no event tells: network file systems, links that lead to other directories.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
 
-/// A writer makes several events; this lets it finish.
+/// A writer makes several events, and files with half of their content.
 const SETTLE: Duration = Duration::from_millis(100);
 
 /// The content of some files, as it was last seen.
 pub(crate) struct Watch {
-    /// A hash, since the content may be secret; none where the file cannot be read.
-    seen: BTreeMap<PathBuf, Option<u64>>,
-    directories: BTreeSet<PathBuf>,
-    watcher: Option<RecommendedWatcher>,
+    files: BTreeSet<PathBuf>,
+    seen: Vec<Option<u64>>,
+    /// Watches until it is dropped.
+    _watcher: Option<RecommendedWatcher>,
     events: Arc<Notify>,
 }
 
 impl Watch {
-    /// Follows nothing yet.
-    pub(crate) fn new() -> Self {
+    /// Looks at these files, and from now on for changes.
+    pub(crate) fn new(files: impl Iterator<Item = PathBuf>) -> Self {
+        let files: BTreeSet<PathBuf> = files.collect();
         let events = Arc::new(Notify::new());
-        let told = Arc::clone(&events);
-        let watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
-            if event.is_ok_and(|event| writes(event.kind)) {
-                told.notify_one();
-            }
-        });
-        let watcher = watcher.inspect_err(|error| {
+        let watcher = watcher(&files, Arc::clone(&events)).inspect_err(|error| {
             tracing::warn!(
                 error = failure::line(error),
-                "files are looked at once a minute only"
+                "settings are looked at once a minute only"
             );
         });
         Self {
-            seen: BTreeMap::new(),
-            directories: BTreeSet::new(),
-            watcher: watcher.ok(),
+            _watcher: watcher.ok(),
+            seen: hashes(&files),
+            files,
             events,
         }
     }
 
-    /// Follows these files and no others. What was seen of a file that is followed already stays.
-    pub(crate) fn follow(&mut self, files: impl Iterator<Item = PathBuf>) {
-        let files: BTreeSet<PathBuf> = files.collect();
-        let directories = files.iter().map(|file| directory(file)).collect();
-        self.watch(directories);
-        self.seen.retain(|file, _| files.contains(file));
-        for file in files {
-            self.seen.entry(file).or_insert_with_key(|file| hash(file));
-        }
-    }
-
-    fn watch(&mut self, directories: BTreeSet<PathBuf>) {
-        let Some(watcher) = &mut self.watcher else {
-            return;
-        };
-        for gone in self.directories.difference(&directories) {
-            // It fails when the directory is gone, and then there is nothing to undo.
-            let _ = watcher.unwatch(gone);
-        }
-        for new in directories.difference(&self.directories) {
-            if let Err(error) = watcher.watch(new, RecursiveMode::NonRecursive) {
-                tracing::warn!(
-                    directory = %new.display(),
-                    error = failure::line(&error),
-                    "files of this directory are looked at once a minute only"
-                );
-            }
-        }
-        self.directories = directories;
-    }
-
-    /// Waits until the content of a file is another than was last seen.
+    /// Waits until the content of a file is another than was last seen, and stays so for a moment:
+    /// a file that is being written is empty at first.
     pub(crate) async fn changed(&mut self) {
         loop {
-            let mut changed = false;
-            for (file, seen) in &mut self.seen {
-                let now = hash(file);
-                changed |= *seen != now;
-                *seen = now;
+            // Either way it is time to look.
+            let _ = timeout(LOOK_EVERY, self.events.notified()).await;
+            let mut now = hashes(&self.files);
+            loop {
+                sleep(SETTLE).await;
+                let again = hashes(&self.files);
+                if again == now {
+                    break;
+                }
+                now = again;
             }
-            if changed {
+            if self.seen != now {
+                self.seen = now;
                 return;
             }
-            if timeout(LOOK_EVERY, self.events.notified()).await.is_ok() {
-                sleep(SETTLE).await;
-            }
+            tracing::debug!("looked at the settings: they say the same");
         }
     }
+}
+
+/// A hash of each file, since the content may be secret; none where it cannot be read.
+fn hashes(files: &BTreeSet<PathBuf>) -> Vec<Option<u64>> {
+    files.iter().map(|file| hash(file)).collect()
+}
+
+fn watcher(files: &BTreeSet<PathBuf>, events: Arc<Notify>) -> notify::Result<RecommendedWatcher> {
+    let mut watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
+        if event.is_ok_and(|event| writes(event.kind)) {
+            events.notify_one();
+        }
+    })?;
+    let directories: BTreeSet<PathBuf> = files.iter().map(|file| directory(file)).collect();
+    for directory in directories {
+        watcher.watch(&directory, RecursiveMode::NonRecursive)?;
+    }
+    Ok(watcher)
 }
 
 /// Our own reading makes events too, which must not make us read again.

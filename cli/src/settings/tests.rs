@@ -62,7 +62,13 @@ struct Arm {
 
 struct Case {
     directory: tempfile::TempDir,
-    sources: Sources,
+    sources: Sources<Settings>,
+}
+
+fn no_sources() -> Sources<Settings> {
+    let mut sources = Sources::new(None);
+    sources.variables.clear();
+    sources
 }
 
 fn given(yaml: &str, variables: &[(&str, &str)]) -> Case {
@@ -70,11 +76,8 @@ fn given(yaml: &str, variables: &[(&str, &str)]) -> Case {
     let file = directory.path().join("settings.yaml");
     fs::write(&file, yaml).unwrap();
     let pair = |&(name, value): &(&str, &str)| (OsString::from(name), OsString::from(value));
-    let sources = Sources {
-        file: Some(file),
-        variables: variables.iter().map(pair).collect(),
-        ..Sources::default()
-    };
+    let mut sources = Sources::new(Some(file));
+    sources.variables = variables.iter().map(pair).collect();
     Case { directory, sources }
 }
 
@@ -85,7 +88,7 @@ impl Case {
 
     /// The error, with the directory's name taken out.
     fn error(&self) -> String {
-        let error = self.sources.load::<Settings>().unwrap_err();
+        let error = self.sources.load().unwrap_err();
         let text = crate::failure::line(&error);
         text.replace(self.directory.path().to_str().unwrap(), "/etc")
     }
@@ -95,28 +98,22 @@ impl Case {
 fn what_nobody_gives_has_its_default() {
     assert_eq!(given("", &[]).load(), Settings::default());
     assert_eq!(given("# nothing\n---\n", &[]).load(), Settings::default());
-    let none: Settings = Sources::default().load().unwrap();
+    let none = no_sources().load().unwrap();
     assert_eq!(none, Settings::default());
 }
 
 #[test]
 fn later_wins_of_machine_file_variable_and_flag() {
-    let variables = [("GITMOOR_ENGINE__CONCURRENCY", "3")];
     let mut case = given("engine: {concurrency: 2, mode: fast}", &[]);
     let concurrency = |case: &Case| case.load().engine.concurrency;
-    case.sources = case.sources.clone().default_of("engine.concurrency", 1);
+    case.sources = case.sources.default_of("engine.concurrency", 1);
     assert_eq!(concurrency(&case), 2);
-    case.sources.variables = given("", &variables).sources.variables;
+    case.sources.variables = vec![("GITMOOR_ENGINE__CONCURRENCY".into(), "3".into())];
     assert_eq!(concurrency(&case), 3);
-    case.sources = case
-        .sources
-        .clone()
-        .flag("--concurrency", "engine.concurrency", None::<u8>);
+    let flag = ["--concurrency", "engine.concurrency"];
+    case.sources = case.sources.flag(flag[0], flag[1], None::<u8>);
     assert_eq!(concurrency(&case), 3);
-    case.sources = case
-        .sources
-        .clone()
-        .flag("--concurrency", "engine.concurrency", Some(4));
+    case.sources = case.sources.flag(flag[0], flag[1], Some(4));
     assert_eq!(concurrency(&case), 4);
     // What the later ones do not speak of stays.
     assert_eq!(case.load().engine.mode, Mode::Fast);
@@ -124,6 +121,22 @@ fn later_wins_of_machine_file_variable_and_flag() {
     case.sources.variables.clear();
     case.sources.flags.clear();
     assert_eq!(concurrency(&case), 1);
+}
+
+#[test]
+fn settings_that_do_not_go_together_are_rejected() {
+    let mut case = given("engine: {concurrency: 0}", &[]);
+    case.sources = case
+        .sources
+        .check(|settings| match settings.engine.concurrency {
+            0 => Err("nothing could be done".into()),
+            _ => Ok(()),
+        });
+    assert_eq!(case.error(), "use the settings: nothing could be done");
+    case.sources = case
+        .sources
+        .flag("--concurrency", "engine.concurrency", Some(1));
+    assert_eq!(case.load().engine.concurrency, 1);
 }
 
 #[test]
@@ -259,9 +272,9 @@ fn an_error_names_the_setting_and_its_origin() {
 
 #[test]
 fn an_error_names_the_flag_that_is_wrong() {
-    let sources = Sources::default().flag("--mode", "engine.mode", Some("quick"));
+    let sources = no_sources().flag("--mode", "engine.mode", Some("quick"));
     assert_eq!(
-        sources.load::<Settings>().unwrap_err().to_string(),
+        sources.load().unwrap_err().to_string(),
         "the setting `engine.mode`, given by --mode, is wrong: choose one of slow, fast"
     );
 }

@@ -1,0 +1,66 @@
+//! `gitmoor portal`: the server where an administrator says which repository a namespace follows.
+
+mod token;
+
+use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
+
+use clap::{Args, Subcommand};
+use gitmoor_portal::Settings;
+
+use crate::{reload, service, settings::Sources};
+
+/// Runs the portal: a server of the `sourceControlConfigurations` API of Azure Resource Manager,
+/// for administrators and agents.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  gitmoor portal --data-directory /var/lib/gitmoor-portal --listen 0.0.0.0:8443
+  gitmoor portal token create --name alice --scope /subscriptions/s1 --role contributor
+  gitmoor portal token create --cluster \\
+    /subscriptions/s1/resourceGroups/g1/providers/Microsoft.Kubernetes/connectedClusters/c1
+  gitmoor portal token list")]
+pub(crate) struct Portal {
+    /// The settings, as a YAML file.
+    #[arg(long, global = true, value_name = "FILE", env = "GITMOOR_CONFIG")]
+    config: Option<PathBuf>,
+    /// The folder of what the portal keeps.
+    #[arg(long, global = true, value_name = "FOLDER")]
+    data_directory: Option<PathBuf>,
+    /// Where to listen; by default on 127.0.0.1:8443.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Option<SocketAddr>,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Makes, lists and revokes tokens, on the database itself. A running portal may stay up.
+    #[command(subcommand)]
+    Token(token::Token),
+}
+
+pub(crate) fn run(arguments: Portal) -> anyhow::Result<ExitCode> {
+    let sources = Sources::new(arguments.config)
+        .flag(
+            "--data-directory",
+            "dataDirectory",
+            arguments.data_directory,
+        )
+        .flag("--listen", "listen", arguments.listen);
+    service::run(async |cancel| match &arguments.command {
+        Some(Command::Token(token)) => tokio::select! {
+            done = token.run(sources.load()?) => done,
+            () = cancel.cancelled() => anyhow::bail!("interrupted"),
+        },
+        None => {
+            reload::run(
+                &sources,
+                &[],
+                &cancel,
+                async |settings: Settings, cancel| Ok(gitmoor_portal::run(settings, cancel).await?),
+            )
+            .await
+        }
+    })
+}

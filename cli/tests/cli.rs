@@ -1,0 +1,10 @@
+//! The program as people and Kubernetes start it.
+
+#[cfg(test)]
+mod cli {
+    mod command_line;
+    mod logs;
+    mod program;
+    mod reload;
+    mod services;
+}

@@ -1,0 +1,186 @@
+//! Flags, help, exit statuses, and the settings of the real commands.
+
+use std::fs;
+
+use super::program::{gitmoor, outcome};
+
+#[test]
+fn every_command_has_help_with_an_example() {
+    let commands: [&[&str]; 5] = [&[], &["agent"], &["operator"], &["portal"], &["crds"]];
+    for command in commands {
+        let (code, help, _) = outcome(&mut gitmoor(&[command, &["-h"]].concat()));
+        assert_eq!(code, 0);
+        let example = ["gitmoor", command.first().unwrap_or(&"crds")].join(" ");
+        let examples = help.split_once("Example").expect(&help).1;
+        assert!(examples.contains(&example), "{help}");
+    }
+    let (_, help, _) = outcome(&mut gitmoor(&["--help"]));
+    assert!(
+        help.contains("GITMOOR_OPERATOR__ALLOW_HTTP is operator.allowHttp"),
+        "{help}"
+    );
+    for command in ["agent", "operator", "portal", "crds"] {
+        assert!(
+            help.contains(&format!("\n  {command} ")),
+            "{command}: {help}"
+        );
+    }
+}
+
+#[test]
+fn version_is_that_of_the_package() {
+    let (code, text, _) = outcome(&mut gitmoor(&["--version"]));
+    assert_eq!(
+        (code, text),
+        (0, format!("gitmoor {}\n", env!("CARGO_PKG_VERSION")))
+    );
+}
+
+#[test]
+fn crds_prints_what_ships() {
+    let (code, yaml, log) = outcome(&mut gitmoor(&["crds"]));
+    assert_eq!((code, log.as_str()), (0, ""));
+    assert_eq!(yaml, gitmoor_crds::definition_yaml());
+}
+
+#[test]
+fn what_is_asked_for_wrongly_is_told_with_status_2() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("settings.yaml");
+    let path = file.to_str().unwrap();
+    let table: [(&[&str], &str, &[(&str, &str)], &str); 8] = [
+        (&["nothing"], "", &[], "unrecognized subcommand 'nothing'"),
+        (
+            &["agent", "--runtime", "x"],
+            "",
+            &[],
+            "[possible values: deployment, in-process]",
+        ),
+        (
+            &["agent", "--log", "=,="],
+            "",
+            &[],
+            "error: read the log filter `=,=`\n  caused by: ",
+        ),
+        (
+            &["agent"],
+            "runtimes: x",
+            &[],
+            "error: there is no setting `runtimes`, given by FILE; known here: namespace, runtime",
+        ),
+        (
+            &["agent"],
+            "",
+            &[("GITMOOR_RUN_TIME", "x")],
+            "error: there is no setting `runTime`, given by the variable GITMOOR_RUN_TIME; known \
+             here: GITMOOR_NAMESPACE, GITMOOR_RUNTIME",
+        ),
+        (
+            &["operator", "--namespace", "a"],
+            "engine: {concurency: 1}",
+            &[],
+            "error: there is no setting `engine.concurency`, given by FILE; known here: allowHttp",
+        ),
+        (
+            &["operator"],
+            "",
+            &[],
+            "error: use the settings\n  caused by: the settings name no",
+        ),
+        (
+            &["portal"],
+            "listen: everywhere",
+            &[],
+            "error: the setting `listen`, given by FILE, is wrong: ",
+        ),
+    ];
+    for (arguments, yaml, variables, expected) in table {
+        fs::write(&file, yaml).unwrap();
+        let mut command = gitmoor(arguments);
+        command
+            .envs(variables.iter().copied())
+            .env("GITMOOR_CONFIG", path);
+        let (code, output, error) = outcome(&mut command);
+        let error = error.replace(path, "FILE");
+        assert_eq!((code, output.as_str()), (2, ""), "{arguments:?}: {error}");
+        assert!(error.contains(expected), "{arguments:?}: {error}");
+    }
+}
+
+#[test]
+fn a_failure_is_told_as_a_chain_with_status_1() {
+    let mut command = gitmoor(&["operator", "--namespace", "a", "--kubeconfig", "/absent"]);
+    let (code, _, error) = outcome(&mut command);
+    assert_eq!(code, 1);
+    assert!(
+        error.starts_with("error: read the kubeconfig /absent\n  caused by: "),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_value_that_is_wrong_is_not_shown() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("settings.yaml");
+    for yaml in ["hunter2", "tls: hunter2", "- hunter2", "limits: [hunter2]"] {
+        fs::write(&file, yaml).unwrap();
+        let mut command = gitmoor(&["portal", "--config", file.to_str().unwrap()]);
+        let (code, output, error) = outcome(&mut command);
+        assert_eq!(code, 2, "{yaml}");
+        assert!(
+            !output.contains("hunter2") && !error.contains("hunter2"),
+            "{yaml}: {error}"
+        );
+    }
+}
+
+#[test]
+fn tokens_are_made_listed_and_revoked() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("data");
+    let token = |arguments: &[&str]| {
+        let data = data.to_str().unwrap();
+        outcome(gitmoor(&["portal", "--data-directory", data, "token"]).args(arguments))
+    };
+    let (scope, cluster) = (
+        "/subscriptions/s1",
+        "/subscriptions/s1/resourceGroups/g1/providers/Microsoft.Kubernetes/connectedClusters/c1",
+    );
+    let alice = ["--name", "alice", "--scope", scope, "--role", "reader"];
+    let (code, text, log) = token(&[&["create"], &alice[..]].concat());
+    assert_eq!((code, log.as_str()), (0, ""));
+    assert!(
+        text.starts_with("gitmoor.") && text.ends_with('\n'),
+        "{text}"
+    );
+    assert_eq!(token(&["create", "--cluster", cluster]).0, 0);
+    let (_, list, _) = token(&["list"]);
+    assert!(
+        list.contains(&format!("  alice  reader of {scope}\n")),
+        "{list}"
+    );
+    assert!(
+        list.contains(&format!("  c1  agent of {cluster}\n")),
+        "{list}"
+    );
+    let secret = text.trim().rsplit('.').next().unwrap();
+    assert!(!list.contains(secret));
+    let id = list
+        .lines()
+        .next()
+        .and_then(|line| line.split(' ').next())
+        .unwrap();
+    assert_eq!(token(&["revoke", id]), (0, String::new(), String::new()));
+    assert_eq!(token(&["list"]).1.lines().count(), 1);
+    let (code, _, error) = token(&["revoke", id]);
+    assert_eq!(code, 1);
+    assert!(
+        error.contains(&format!("there is no token {id}")),
+        "{error}"
+    );
+    assert_eq!(token(&["create", "--name", "alice"]).0, 2);
+    assert_eq!(
+        token(&["create", "--name", "alice", "--cluster", cluster]).0,
+        2
+    );
+}

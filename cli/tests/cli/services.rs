@@ -1,0 +1,61 @@
+//! Starting and ending what runs until it is told to end.
+
+use std::path::Path;
+
+use gitmoor_cluster::Cluster;
+use rustix::process::Signal;
+
+use super::program::{Running, gitmoor};
+
+#[test]
+fn the_first_signal_ends_it_well() {
+    for signal in [Signal::INT, Signal::TERM] {
+        let directory = tempfile::tempdir().unwrap();
+        let mut command = gitmoor(&["portal", "--listen", "127.0.0.1:0", "--data-directory"]);
+        let mut running = Running::start(command.arg(directory.path().join("data")));
+        running.line("the portal is ready");
+        running.signal(signal);
+        running.line("a second signal ends at once");
+        running.line("the portal has ended");
+        assert_eq!(running.ended().code(), Some(0));
+    }
+}
+
+#[tokio::test]
+async fn agent_and_operator_run_on_a_cluster_of_a_kubeconfig_and_end_well() {
+    let cluster = Cluster::shared().await.unwrap();
+    let crds = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(crds.path(), gitmoor_crds::definition_yaml()).unwrap();
+    let mut apply = cluster.kubectl(["apply", "-f", crds.path().to_str().unwrap()]);
+    assert!(apply.status().await.unwrap().success());
+    let start = |arguments: &[&str], cache: &Path| {
+        let mut command = gitmoor(arguments);
+        command
+            .arg("--kubeconfig")
+            .arg(cluster.kubeconfig())
+            .env("XDG_CACHE_HOME", cache);
+        Running::start(&mut command)
+    };
+    let cache = tempfile::tempdir().unwrap();
+    for arguments in [
+        ["agent", "--runtime=in-process"],
+        ["operator", "--namespace=default"],
+    ] {
+        let before = cluster.audit().mark().unwrap();
+        let mut running = start(&arguments, cache.path());
+        let start = std::time::Instant::now();
+        let asked = async || {
+            let requests = cluster.audit().since(before).await.unwrap();
+            let own = requests
+                .into_iter()
+                .filter(|request| request.user == "admin");
+            own.filter(|request| request.target().contains("sourcecontrolconfigurations"))
+                .count()
+        };
+        while asked().await == 0 {
+            assert!(start.elapsed().as_secs() < 60, "{arguments:?} asks nothing");
+        }
+        running.signal(Signal::TERM);
+        assert_eq!(running.ended().code(), Some(0), "{arguments:?}");
+    }
+}
