@@ -40,7 +40,7 @@ impl Admission {
             own_namespace: settings.namespace.clone(),
             protected: settings.protected_namespaces.clone(),
             cluster_scope: settings.allow_cluster_scope,
-            has_arm: false,
+            has_arm: settings.arm.is_some(),
         }
     }
 

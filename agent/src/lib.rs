@@ -4,6 +4,7 @@
 //! manifests.
 
 mod admission;
+mod arm;
 mod backoff;
 mod configurations;
 mod made;
@@ -38,6 +39,9 @@ pub enum Error {
     /// There is no way to the API server.
     #[error(transparent)]
     Connections(#[from] connections::Error),
+    /// The settings for ARM cannot be used.
+    #[error(transparent)]
+    Arm(#[from] gitmoor_arm::Error),
 }
 
 /// Runs the agent until it is cancelled: what `gitmoor agent` does. Its operators end with it when
@@ -54,6 +58,11 @@ pub async fn run(
     let client = connections.client(&Identity::Own)?;
     let settings = Arc::new(settings);
     let admission = Admission::new(&settings);
+    let arm = settings
+        .arm
+        .as_ref()
+        .map(gitmoor_arm::Client::new)
+        .transpose()?;
     let configurations = Configurations::new();
     let (made, made_changes) = Made::new(settings.namespace.clone());
     let context = Context::new(
@@ -74,8 +83,25 @@ pub async fn run(
             () = cancel.cancelled() => {}
         }
     };
+    let first_loop = async {
+        if let (Some(arm), Some(of_arm)) = (&arm, &settings.arm) {
+            let interval = of_arm.poll_interval;
+            let client = client.clone();
+            arm::follow(
+                arm,
+                interval,
+                &settings,
+                client,
+                &admission,
+                &configurations,
+                &cancel,
+            )
+            .await;
+        }
+    };
     tokio::join!(
         watches,
+        first_loop,
         operators::serve(context, &admission, &configurations, made_changes),
         operators::write_refusals(client.clone(), &admission, &configurations, cancel.clone()),
     );

@@ -1,16 +1,15 @@
 //! What can be set about an agent.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
-use gitmoor_crds::GoDuration;
 use gitmoor_operator::EngineSettings;
 use k8s_openapi::{
     api::core::v1::ResourceRequirements, apimachinery::pkg::api::resource::Quantity,
 };
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
-/// The settings of an agent. Durations are written like `30s`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+/// The settings of an agent.
+#[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Settings {
     /// The namespace that the agent lives in, where the ServiceAccounts, inventories and
@@ -18,8 +17,9 @@ pub struct Settings {
     pub namespace: String,
     /// How operators run.
     pub runtime: Runtime,
-    /// How often ARM is asked for the configurations of this cluster, give or take a tenth.
-    pub poll_interval: GoDuration,
+    /// The ARM, or portal, that says which configurations this cluster has. Without it there are
+    /// only those that people make.
+    pub arm: Option<gitmoor_arm::Settings>,
     /// Which configurations may have the scope `cluster`.
     pub allow_cluster_scope: ClusterScope,
     /// Namespaces that are not given to an operator of scope `namespace`, besides `kube-*` and the
@@ -38,7 +38,7 @@ impl Default for Settings {
         Self {
             namespace: "gitmoor-system".to_owned(),
             runtime: Runtime::default(),
-            poll_interval: GoDuration(Duration::from_secs(30)),
+            arm: None,
             allow_cluster_scope: ClusterScope::default(),
             protected_namespaces: Vec::new(),
             operator_image: concat!("gitmoor:", env!("CARGO_PKG_VERSION")).to_owned(),
@@ -49,7 +49,7 @@ impl Default for Settings {
 }
 
 /// How operators run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Runtime {
     /// Each as a Deployment of its own.
@@ -61,7 +61,7 @@ pub enum Runtime {
 }
 
 /// Which configurations may have the scope `cluster`, and so an operator that may do everything.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum ClusterScope {
     /// Those that this agent took from ARM.

@@ -17,7 +17,7 @@ use super::{Context, tokens::AccountTokens};
 use crate::{backoff::Backoff, names::operator, pair::Pair};
 
 /// How long an operator may take to finish what is under way.
-const STOP_WITHIN: Duration = Duration::from_secs(20);
+const STOP_WITHIN: Duration = Duration::from_secs(15);
 
 /// After so long a run, a failure counts as the first one.
 const LONG_RUN: Duration = Duration::from_mins(10);
@@ -25,7 +25,7 @@ const LONG_RUN: Duration = Duration::from_mins(10);
 /// A running operator.
 pub(super) struct Hosted {
     cancel: CancellationToken,
-    task: JoinHandle<()>,
+    task: Aborted<()>,
 }
 
 impl Hosted {
@@ -44,15 +44,17 @@ impl Hosted {
             Identity::Tokens(Arc::new(tokens)),
             cancel.clone(),
         ));
-        Self { cancel, task }
+        Self {
+            cancel,
+            task: Aborted(task),
+        }
     }
 
     /// Ends it, gently at first.
     pub(super) async fn stop(mut self) {
         self.cancel.cancel();
-        if timeout(STOP_WITHIN, &mut self.task).await.is_err() {
+        if timeout(STOP_WITHIN, &mut self.task.0).await.is_err() {
             tracing::warn!("an operator did not end within {} s", STOP_WITHIN.as_secs());
-            self.task.abort();
         }
     }
 }

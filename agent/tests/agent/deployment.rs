@@ -82,6 +82,7 @@ async fn an_operators_pod_is_admitted_where_only_restricted_ones_are() {
 }
 
 #[tokio::test]
+#[expect(clippy::result_large_err, reason = "figment's own")]
 async fn the_operators_settings_arrive_as_they_are() {
     let ground = Ground::new().await;
     ground.namespace("passed-on").await;
