@@ -5,6 +5,7 @@ mod apply;
 mod hosted;
 mod keeper;
 mod refusals;
+mod release;
 mod tokens;
 
 use std::{

@@ -29,6 +29,22 @@ pub(crate) enum Error {
     Answer { key: ObjectKey },
 }
 
+impl Error {
+    /// Whether the namespace is being deleted, so that nothing can be made in it any more.
+    pub(super) fn is_namespace_terminating(&self) -> bool {
+        let Self::Apply { source, .. } = self else {
+            return false;
+        };
+        let kube::Error::Api(status) = &**source else {
+            return false;
+        };
+        let causes = status.details.iter().flat_map(|details| &details.causes);
+        causes
+            .into_iter()
+            .any(|cause| cause.reason == "NamespaceTerminating")
+    }
+}
+
 /// Applies an object by force: its fields are the agent's, whoever wrote them last.
 pub(super) async fn apply(
     client: &Client,

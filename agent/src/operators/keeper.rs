@@ -13,6 +13,7 @@ use super::{
     Context,
     apply::{self, Error},
     hosted::Hosted,
+    release::release,
 };
 use crate::{
     backoff::Backoff,
@@ -85,6 +86,11 @@ pub(super) async fn keep(context: Arc<Context>, pair: Pair, mut wanted: watch::R
                 backoff.reset();
                 None
             }
+            // Its objects go with it, and an operator without rights cannot let go of anything.
+            Err(error) if error.is_namespace_terminating() => {
+                release_all(&context, &pair, &wanted).await;
+                Some(backoff.wait())
+            }
             Err(error) => {
                 tracing::warn!(
                     operator = %pair,
@@ -102,6 +108,20 @@ pub(super) async fn keep(context: Arc<Context>, pair: Pair, mut wanted: watch::R
     }
     if let Some(hosted) = hosted {
         hosted.stop().await;
+    }
+}
+
+async fn release_all(context: &Context, pair: &Pair, wanted: &watch::Receiver<Wanted>) {
+    let names = wanted.borrow().names();
+    for name in names {
+        if let Err(error) = release(&context.client, &pair.namespace, &name).await {
+            tracing::warn!(
+                operator = %pair,
+                configuration = name,
+                error = &error as &dyn std::error::Error,
+                "let go of a configuration in a namespace that is being deleted; trying again"
+            );
+        }
     }
 }
 

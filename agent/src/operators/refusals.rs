@@ -24,6 +24,7 @@ use crate::{
     admission::Admission,
     configurations::{Configurations, Key},
     names::FIELD_MANAGER,
+    operators::release::{release, waits},
 };
 
 /// When to try again what failed.
@@ -48,14 +49,20 @@ pub(crate) async fn write_refusals(
         let mut failed = false;
         for (key, configuration) in &all {
             let refusal = admission.admit(configuration).err().map(|r| r.to_string());
-            if stands(configuration, refusal.as_deref()) {
+            let let_go = refusal.is_some() && waits(configuration);
+            if !let_go && stands(configuration, refusal.as_deref()) {
                 continue;
             }
             let now = (configuration.metadata.generation, refusal);
             if written.get(key) == Some(&now) {
                 continue;
             }
-            match write(&client, configuration, now.1.as_deref()).await {
+            let outcome = if let_go {
+                release(&client, &key.namespace, &key.name).await
+            } else {
+                write(&client, configuration, now.1.as_deref()).await
+            };
+            match outcome {
                 Ok(()) => {
                     written.insert(key.clone(), now);
                 }

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use gitmoor_crds::Scope;
 use k8s_openapi::api::{
     authentication::v1::TokenRequest,
-    core::v1::ServiceAccount,
+    core::v1::{Namespace, ServiceAccount},
     rbac::v1::{Role, RoleBinding},
 };
 use kube::{
@@ -302,6 +302,38 @@ async fn an_operator_stays_until_its_configuration_is_really_gone() {
     );
     finalizers(json!([])).await;
     gone(&ground, "finalizer").await;
+    agent.stop().await;
+}
+
+#[tokio::test]
+async fn a_configuration_that_waits_for_pruning_does_not_hold_up_the_end_of_its_namespace() {
+    let ground = Ground::new().await;
+    ground.namespace("ending").await;
+    ground.namespace("kube-ending").await;
+    let agent = ground.agent(in_process()).await;
+    // One that has an operator until the namespace goes, and one that never has.
+    for namespace in ["ending", "kube-ending"] {
+        ground.create(namespace, "one", Scope::Namespace).await;
+        let patch = Patch::Merge(json!({"metadata": {"finalizers": ["gitmoor.io/prune"]}}));
+        let api = ground.configurations(namespace);
+        api.patch("one", &PatchParams::default(), &patch)
+            .await
+            .unwrap();
+    }
+    let _: RoleBinding = ground.wait("ending", "gitmoor-operator-own").await;
+    let namespaces: Api<Namespace> = Api::all(ground.admin.clone());
+    for namespace in ["ending", "kube-ending"] {
+        namespaces
+            .delete(namespace, &DeleteParams::default())
+            .await
+            .unwrap();
+    }
+    for namespace in ["ending", "kube-ending"] {
+        eventually(namespace, || async {
+            namespaces.get_opt(namespace).await.unwrap().is_none()
+        })
+        .await;
+    }
     agent.stop().await;
 }
 

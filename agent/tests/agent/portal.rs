@@ -29,8 +29,16 @@ async fn a_configuration_put_to_the_portal_arrives_and_its_status_comes_back() {
     .unwrap();
     let ca = portal.ca_pem().unwrap().to_owned();
     let scope: TokenScope = "/subscriptions/s".parse().unwrap();
-    let principal = portal.store().create_principal("ann", &scope, Role::Contributor).await.unwrap();
-    let token = portal.store().create_cluster_token(&CLUSTER.parse().unwrap()).await.unwrap();
+    let principal = portal
+        .store()
+        .create_principal("ann", &scope, Role::Contributor)
+        .await
+        .unwrap();
+    let token = portal
+        .store()
+        .create_cluster_token(&CLUSTER.parse().unwrap())
+        .await
+        .unwrap();
     std::fs::write(directory.path().join("token"), token.expose()).unwrap();
     std::fs::write(directory.path().join("ca.crt"), &ca).unwrap();
     let url = format!("https://{}", portal.local_addr());
@@ -93,7 +101,12 @@ async fn a_configuration_put_to_the_portal_arrives_and_its_status_comes_back() {
         .await
         .unwrap();
     let compliance = async || -> Value {
-        let get = http.get(&address).bearer_auth(principal.expose()).send().await.unwrap();
+        let get = http
+            .get(&address)
+            .bearer_auth(principal.expose())
+            .send()
+            .await
+            .unwrap();
         get.json::<Value>().await.unwrap()["properties"]["complianceStatus"].clone()
     };
     eventually("ARM says so", || async {
@@ -101,12 +114,23 @@ async fn a_configuration_put_to_the_portal_arrives_and_its_status_comes_back() {
     })
     .await;
     let message = compliance().await["message"].as_str().unwrap().to_owned();
-    assert!(message.contains("all is well") && message.contains("0123456789"), "{message}");
+    assert!(
+        message.contains("all is well") && message.contains("0123456789"),
+        "{message}"
+    );
 
-    let deleted = http.delete(&address).bearer_auth(principal.expose()).send().await.unwrap();
+    let deleted = http
+        .delete(&address)
+        .bearer_auth(principal.expose())
+        .send()
+        .await
+        .unwrap();
     assert_eq!(deleted.status(), 200);
     eventually("it is gone", || async {
-        ground.find::<SourceControlConfiguration>("portal-blue", "blue").await.is_none()
+        ground
+            .find::<SourceControlConfiguration>("portal-blue", "blue")
+            .await
+            .is_none()
     })
     .await;
     agent.stop().await;
