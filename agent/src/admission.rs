@@ -1,10 +1,10 @@
 //! Which configurations get an operator. Pure: the rules are the agent's settings.
 
-use gitmoor_crds::{ANNOTATION_ARM_ID, Scope, SourceControlConfiguration};
-use kube::ResourceExt as _;
+use gitmoor_arm::ClusterId;
+use gitmoor_crds::{Scope, SourceControlConfiguration};
 
 use crate::{
-    names::{SOURCE, SOURCE_ARM},
+    origin::arm_id,
     pair::Pair,
     settings::{ClusterScope, Settings},
 };
@@ -30,8 +30,8 @@ pub(crate) struct Admission {
     own_namespace: String,
     protected: Vec<String>,
     cluster_scope: ClusterScope,
-    /// Whether an ARM is set at all: where none is, nothing came from one.
-    has_arm: bool,
+    /// Where none is set, nothing came from ARM.
+    cluster_in_arm: Option<ClusterId>,
 }
 
 impl Admission {
@@ -40,7 +40,7 @@ impl Admission {
             own_namespace: settings.namespace.clone(),
             protected: settings.protected_namespaces.clone(),
             cluster_scope: settings.allow_cluster_scope,
-            has_arm: settings.arm.is_some(),
+            cluster_in_arm: settings.arm.as_ref().map(|arm| arm.cluster_id.clone()),
         }
     }
 
@@ -50,11 +50,8 @@ impl Admission {
         configuration: &SourceControlConfiguration,
     ) -> Result<Pair, Refusal> {
         let pair = Pair::of(configuration);
-        // Anyone who may write the resource can write the label. That only those who may have the
-        // whole cluster write one of scope cluster is the admission policy's business.
-        let from_arm = self.has_arm
-            && configuration.labels().get(SOURCE).map(String::as_str) == Some(SOURCE_ARM)
-            && configuration.annotations().contains_key(ANNOTATION_ARM_ID);
+        let cluster = self.cluster_in_arm.as_ref();
+        let from_arm = cluster.is_some_and(|cluster| arm_id(configuration, cluster).is_some());
         self.check(&pair, from_arm)?;
         Ok(pair)
     }

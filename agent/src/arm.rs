@@ -24,6 +24,7 @@ use crate::{
     admission::Admission,
     backoff::Backoff,
     configurations::{Configurations, Key},
+    origin::arm_id,
     settings::Settings,
 };
 use desired::Desired;
@@ -169,7 +170,7 @@ impl Follower {
             .all()
             .into_iter()
             .filter(|(_, live)| live.metadata.deletion_timestamp.is_none())
-            .filter_map(|(key, live)| Some((self.settler.id(&live)?, key, live)))
+            .filter_map(|(key, live)| Some((arm_id(&live, &self.settler.cluster)?, key, live)))
             .collect();
         if list.is_empty() && !ours.is_empty() {
             self.empty_lists += 1;

@@ -11,6 +11,7 @@ mod made;
 mod names;
 mod objects;
 mod operators;
+mod origin;
 mod pair;
 mod settings;
 

@@ -66,20 +66,18 @@ impl Made {
             .collect()
     }
 
-    /// Whether something happened to what was applied, since.
-    pub(crate) fn drifted(&self, pair: &Pair, applied: &BTreeMap<ObjectKey, Seen>) -> bool {
+    /// Whether something happened to an object since it was applied.
+    pub(crate) fn drifted(&self, pair: &Pair, key: &ObjectKey, applied: &Seen) -> bool {
         let held = self.held();
-        let Some(objects) = held.get(pair) else {
-            return false;
-        };
-        applied.iter().any(|(key, ours)| match objects.get(key) {
+        match held.get(pair).and_then(|objects| objects.get(key)) {
+            // The watch has not told of it yet.
             None => false,
-            Some(State::Gone(version)) => *version > ours.version,
+            Some(State::Gone(version)) => *version > applied.version,
             Some(State::Live(seen)) => {
-                seen.version > ours.version
-                    && (seen.uid != ours.uid || seen.fingerprint != ours.fingerprint)
+                seen.version > applied.version
+                    && (seen.uid != applied.uid || seen.fingerprint != applied.fingerprint)
             }
-        })
+        }
     }
 
     /// Forgets what is gone of a pair that has no operator.

@@ -120,3 +120,103 @@ fn judge(
     };
     (state, level, ready.message.clone())
 }
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::{
+        apimachinery::pkg::apis::meta::v1::{Condition, Time},
+        jiff::Timestamp,
+    };
+
+    use super::*;
+
+    fn status(
+        conditions: &[(&str, &str, &str)],
+        problems: usize,
+    ) -> SourceControlConfigurationStatus {
+        let problem = gitmoor_crds::Problem {
+            path: "a.yaml".into(),
+            line: Some(1),
+            object: None,
+            reason: "Invalid".into(),
+            message: "wrong".into(),
+        };
+        SourceControlConfigurationStatus {
+            observed_generation: Some(3),
+            conditions: conditions
+                .iter()
+                .map(|(kind, status, reason)| Condition {
+                    type_: (*kind).to_owned(),
+                    status: (*status).to_owned(),
+                    reason: (*reason).to_owned(),
+                    message: format!("{kind} is {status}"),
+                    observed_generation: Some(3),
+                    last_transition_time: Time(Timestamp::UNIX_EPOCH),
+                })
+                .collect(),
+            problems: vec![problem; problems],
+            ..SourceControlConfigurationStatus::default()
+        }
+    }
+
+    #[test]
+    fn each_state_has_its_word_and_level() {
+        use ComplianceState::{Compliant, Failed, Noncompliant, Pending};
+        use MessageLevel::{Error, Information, Warning};
+        let fault = [Obstacle::Fault("no".into())];
+        let failure = [Obstacle::Failure("not now".into())];
+        let ready = status(&[("Ready", "True", "Applied")], 0);
+        let table = [
+            (&fault[..], Some(3), ready.clone(), Failed, Error),
+            (&failure[..], Some(3), ready.clone(), Pending, Warning),
+            (&[], None, ready.clone(), Pending, Information),
+            (&[], Some(4), ready.clone(), Pending, Information),
+            (&[], Some(3), ready, Compliant, Information),
+            (
+                &[],
+                Some(3),
+                status(&[("Ready", "True", "Applied")], 1),
+                Compliant,
+                Warning,
+            ),
+            (&[], Some(3), status(&[], 0), Pending, Information),
+            (
+                &[],
+                Some(3),
+                status(&[("Ready", "Unknown", "Progressing")], 0),
+                Pending,
+                Information,
+            ),
+            (
+                &[],
+                Some(3),
+                status(&[("Ready", "False", "Problems")], 1),
+                Noncompliant,
+                Error,
+            ),
+            (
+                &[],
+                Some(3),
+                status(&[("Ready", "False", "Suspended")], 0),
+                Noncompliant,
+                Warning,
+            ),
+            (
+                &[],
+                Some(3),
+                status(&[("Stalled", "True", "X"), ("Ready", "False", "X")], 0),
+                Failed,
+                Error,
+            ),
+        ];
+        for (obstacles, generation, status, state, level) in table {
+            let (found, of_level, message) = judge(obstacles, generation, &status);
+            assert_eq!(
+                (found, of_level),
+                (state, level),
+                "{obstacles:?} {status:?}"
+            );
+            assert!(!message.is_empty());
+        }
+    }
+}

@@ -8,7 +8,7 @@ use std::{
 };
 
 use futures::{StreamExt as _, stream};
-use gitmoor_arm::{ClusterId, ConfigurationId};
+use gitmoor_arm::ClusterId;
 use gitmoor_crds::{ANNOTATION_ARM_ID, Scope, SourceControlConfiguration};
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::{
@@ -22,6 +22,7 @@ use crate::{
     admission::Admission,
     configurations::{Configurations, Key},
     names::{FIELD_MANAGER, MANAGED_BY, MANAGED_BY_VALUE, SOURCE, SOURCE_ARM},
+    origin::arm_id,
     pair::Pair,
 };
 
@@ -130,7 +131,7 @@ impl Settler {
             .check(&desired.pair(), true)
             .map_err(|refusal| refusal.to_string())?;
         let Some(live) = live else { return Ok(()) };
-        if self.id(live).as_ref() != Some(&desired.id) {
+        if arm_id(live, &self.cluster).as_ref() != Some(&desired.id) {
             return Err(format!(
                 "the cluster has a configuration {} that did not come from here: delete that one, \
                  or give this one another name or operatorNamespace",
@@ -145,15 +146,6 @@ impl Settler {
             ));
         }
         Ok(())
-    }
-
-    /// The configuration of this cluster in ARM that a resource was made from.
-    pub(super) fn id(&self, live: &SourceControlConfiguration) -> Option<ConfigurationId> {
-        if live.labels().get(SOURCE).map(String::as_str) != Some(SOURCE_ARM) {
-            return None;
-        }
-        let id: ConfigurationId = live.annotations().get(ANNOTATION_ARM_ID)?.parse().ok()?;
-        (id.cluster() == self.cluster).then_some(id)
     }
 
     /// Whether a resource says what is desired. Credentials that ARM has not told of are the

@@ -7,6 +7,7 @@ use std::{
 };
 
 use gitmoor_operator::fingerprint::Seen;
+use kube::core::DynamicObject;
 use tokio::{sync::watch, time::sleep};
 
 use super::{
@@ -51,29 +52,26 @@ impl Wanted {
     }
 }
 
-/// What was applied last.
-struct Applied {
-    names: BTreeSet<String>,
-    seen: BTreeMap<ObjectKey, Seen>,
-}
+/// What was applied last, and what the server made of it.
+type Applied = BTreeMap<ObjectKey, (DynamicObject, Seen)>;
 
 /// Keeps an operator until nothing is wanted of it and all that was made for it is gone, or until
 /// the agent stops: then nothing is taken away.
 pub(super) async fn keep(context: Arc<Context>, pair: Pair, mut wanted: watch::Receiver<Wanted>) {
     let mut backoff = Backoff::new(Duration::from_secs(1), Duration::from_mins(5));
-    let mut applied: Option<Applied> = None;
+    let mut applied = Applied::new();
     let mut hosted: Option<Hosted> = None;
     while !context.cancel.is_cancelled() {
         let names = wanted.borrow_and_update().names();
         let outcome = if names.is_empty() {
-            applied = None;
+            applied.clear();
             if let Some(hosted) = hosted.take() {
                 tracing::info!(operator = %pair, "its last configuration is gone: the operator stops");
                 hosted.stop().await;
             }
             remove(&context, &pair, |_| true).await
         } else {
-            let outcome = ensure(&context, &pair, names, &mut applied).await;
+            let outcome = ensure(&context, &pair, &names, &mut applied).await;
             if outcome.is_ok() && hosted.is_none() && context.settings.runtime == Runtime::InProcess
             {
                 hosted = Some(Hosted::start(&context, &pair));
@@ -81,7 +79,7 @@ pub(super) async fn keep(context: Arc<Context>, pair: Pair, mut wanted: watch::R
             outcome
         };
         let wait = match outcome {
-            Ok(()) if applied.is_none() => return,
+            Ok(()) if applied.is_empty() => return,
             Ok(()) => {
                 backoff.reset();
                 None
@@ -125,35 +123,29 @@ async fn release_all(context: &Context, pair: &Pair, wanted: &watch::Receiver<Wa
     }
 }
 
-/// Applies what the operator needs if it is not there as it was applied, and removes what it no
-/// longer needs.
+/// Applies those objects that the operator needs and that are not there as they were applied, and
+/// removes those that it no longer needs.
 async fn ensure(
     context: &Context,
     pair: &Pair,
-    names: BTreeSet<String>,
-    applied: &mut Option<Applied>,
+    names: &BTreeSet<String>,
+    applied: &mut Applied,
 ) -> Result<(), Error> {
-    if let Some(now) = applied
-        && now.names == names
-        && !context.made.drifted(pair, &now.seen)
-    {
-        return Ok(());
-    }
-    let mut seen = BTreeMap::new();
-    let wanted = objects(pair, &names, &context.settings);
-    {
-        let _writer = context.writers.acquire().await;
-        for (key, object) in &wanted {
-            seen.insert(
-                key.clone(),
-                apply::apply(&context.client, key, object).await?,
-            );
+    let wanted = objects(pair, names, &context.settings);
+    let keys: BTreeSet<ObjectKey> = wanted.iter().map(|(key, _)| key.clone()).collect();
+    for (key, object) in wanted {
+        if let Some((before, seen)) = applied.get(&key)
+            && *before == object
+            && !context.made.drifted(pair, &key, seen)
+        {
+            continue;
         }
+        let _writer = context.writers.acquire().await;
+        let seen = apply::apply(&context.client, &key, &object).await?;
+        applied.insert(key, (object, seen));
     }
     // Such as the Deployment of an operator that is hosted in the agent now.
-    remove(context, pair, |key| !seen.contains_key(key)).await?;
-    *applied = Some(Applied { names, seen });
-    Ok(())
+    remove(context, pair, |key| !keys.contains(key)).await
 }
 
 /// Removes those objects of a pair that exist.

@@ -21,6 +21,7 @@ use crate::support::{AGENT, Ground, SYSTEM, code, eventually, in_process};
 async fn a_configuration_gets_an_operator_with_the_rights_of_its_namespace() {
     let ground = Ground::new().await;
     ground.namespace("rights").await;
+    let start = ground.cluster.audit().mark().unwrap();
     let agent = ground.agent(in_process()).await;
     ground.create("rights", "one", Scope::Namespace).await;
     ground.create("rights", "two", Scope::Namespace).await;
@@ -49,6 +50,19 @@ async fn a_configuration_gets_an_operator_with_the_rights_of_its_namespace() {
     eventually("the role names both", || async {
         let role: Role = ground.wait("rights", "gitmoor-operator-own").await;
         role.rules.unwrap()[1].resource_names == Some(vec!["one".to_owned(), "two".to_owned()])
+    })
+    .await;
+
+    // It speaks for itself, and not with the agent's voice.
+    let itself = "system:serviceaccount:rights:gitmoor-operator";
+    eventually("the operator watches its configurations", || async {
+        let all = ground.cluster.audit().since(start).await.unwrap();
+        all.iter().any(|one| {
+            one.user == itself
+                && one.namespace == "rights"
+                && one.resource == "sourcecontrolconfigurations"
+                && one.code == Some(200)
+        })
     })
     .await;
 
