@@ -18,7 +18,7 @@ use axum::{
     response::{IntoResponse as _, Response},
     routing::get,
 };
-use http::{HeaderMap, Method, StatusCode, Uri, header::HOST};
+use http::{HeaderMap, Method, StatusCode, Uri, header::HOST, uri::Authority};
 use tokio::{
     sync::Semaphore,
     time::{Instant, timeout_at},
@@ -45,7 +45,7 @@ pub(crate) fn router(store: Store, limits: &Limits) -> Router {
     let api = Api {
         store,
         limits: limits.clone(),
-        requests: Semaphore::new(limits.requests),
+        requests: Semaphore::new(limits.requests.get() as usize),
     };
     Router::new()
         .fallback(answer)
@@ -71,22 +71,24 @@ impl Call {
     }
 
     /// The URL of the page that begins after `name`; `query` holds the other parameters.
-    fn next_link(&self, query: &[(&str, &str)], name: &str) -> Option<String> {
-        // HTTP/2 has the authority in the URI, HTTP/1 in a header.
-        let authority = self.uri.authority().map_or_else(
-            || self.headers.get(HOST)?.to_str().ok(),
-            |authority| Some(authority.as_str()),
-        )?;
+    fn next_link(&self, query: &[(&str, &str)], name: &str) -> Result<String, Refusal> {
+        // HTTP/2 has the authority in the URI, HTTP/1 in a header. Without it the page cannot be
+        // answered at all: without a link it would look like the last one.
+        let authority = self.uri.authority().cloned().or_else(|| {
+            let host = self.headers.get(HOST)?;
+            Authority::try_from(host.as_bytes()).ok()
+        });
+        let authority = authority.ok_or_else(Refusal::no_host)?;
         let query = form_urlencoded::Serializer::new(String::new())
             .extend_pairs(query)
             .append_pair(SKIP_TOKEN, name)
             .finish();
-        Some(format!("https://{authority}{}?{query}", self.uri.path()))
+        Ok(format!("https://{authority}{}?{query}", self.uri.path()))
     }
 }
 
 async fn answer(State(api): State<Arc<Api>>, request: Request) -> Response {
-    let deadline = Instant::now() + Duration::from_secs(api.limits.request_seconds.into());
+    let deadline = Instant::now() + Duration::from_secs(api.limits.request_seconds.get().into());
     timeout_at(deadline, api.answer(request))
         .await
         .unwrap_or_else(|_| Err(Refusal::timeout()))

@@ -131,8 +131,8 @@ impl Portal {
     /// Answers until it is cancelled, then ends the requests under way.
     pub async fn serve(self, cancel: CancellationToken) {
         let limits = &self.settings.limits;
-        let reload = Duration::from_secs(self.settings.tls.reload_seconds.max(1).into());
-        let connections = Arc::new(Semaphore::new(limits.connections));
+        let reload = Duration::from_secs(self.settings.tls.reload_seconds.get().into());
+        let connections = Arc::new(Semaphore::new(limits.connections.get() as usize));
         let server = Server {
             acceptor: self.acceptor,
             router: api::router(self.store.clone(), limits),

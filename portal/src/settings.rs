@@ -2,6 +2,7 @@
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
+    num::NonZeroU32,
     path::PathBuf,
 };
 
@@ -60,7 +61,7 @@ pub struct TlsSettings {
     /// the address to listen on.
     pub names: Vec<String>,
     /// How often to look whether the files changed, in seconds.
-    pub reload_seconds: u32,
+    pub reload_seconds: NonZeroU32,
 }
 
 impl Default for TlsSettings {
@@ -70,7 +71,7 @@ impl Default for TlsSettings {
             key: None,
             generate: true,
             names: Vec::new(),
-            reload_seconds: 60,
+            reload_seconds: number(60),
         }
     }
 }
@@ -80,29 +81,33 @@ impl Default for TlsSettings {
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Limits {
     /// Connections at once; more wait to be accepted.
-    pub connections: usize,
+    pub connections: NonZeroU32,
     /// Requests at once of callers who have a token; more wait, as long as one may take.
-    pub requests: usize,
+    pub requests: NonZeroU32,
     /// How long a request may take, its body included, in seconds.
-    pub request_seconds: u32,
+    pub request_seconds: NonZeroU32,
     /// The largest body of a request to the ARM API, in bytes.
     pub body_bytes: usize,
     /// The largest status report, in bytes.
     pub status_bytes: usize,
     /// Items on a page of a list; a page of large items has fewer.
-    pub page_size: u32,
+    pub page_size: NonZeroU32,
 }
 
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            connections: 4096,
-            requests: 256,
-            request_seconds: 30,
+            connections: number(4096),
+            requests: number(256),
+            request_seconds: number(30),
             // ARM allows 4 MiB; the largest configuration that passes the checks is far smaller.
             body_bytes: 512 * 1024,
             status_bytes: MAX_STATUS_BYTES,
-            page_size: 100,
+            page_size: number(100),
         }
     }
+}
+
+const fn number(number: u32) -> NonZeroU32 {
+    NonZeroU32::new(number).expect("the defaults are not zero")
 }

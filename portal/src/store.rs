@@ -67,6 +67,21 @@ pub enum StoreError {
     },
 }
 
+impl StoreError {
+    /// Whether too many asked at once, so that the same may succeed a little later.
+    pub(crate) fn is_busy(&self) -> bool {
+        match self {
+            Self::Database(sqlx::Error::PoolTimedOut) => true,
+            // SQLITE_BUSY, with its extended codes: another process writes.
+            Self::Database(sqlx::Error::Database(error)) => error
+                .code()
+                .and_then(|code| code.parse::<u32>().ok())
+                .is_some_and(|code| code & 0xff == 5),
+            _ => false,
+        }
+    }
+}
+
 /// The portal's database. A clone shares its connections.
 #[derive(Clone, Debug)]
 pub struct Store {

@@ -74,7 +74,7 @@ pub(crate) struct Certificates {
 
 enum Source {
     Files { certificate: PathBuf, key: PathBuf },
-    Authority(Authority),
+    Authority(Box<Authority>),
 }
 
 /// The certificate in use, which every handshake asks for.
@@ -95,7 +95,7 @@ impl Certificates {
                 if !settings.listen.ip().is_unspecified() {
                     names.push(settings.listen.ip().to_string());
                 }
-                Source::Authority(Authority::open(&settings.data_directory, names)?)
+                Source::Authority(Authority::open(&settings.data_directory, names)?.into())
             }
             _ => return Err(TlsError::Missing),
         };

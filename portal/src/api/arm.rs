@@ -75,11 +75,12 @@ pub(super) async fn list(api: &Api, call: &Call, cluster: &ClusterId) -> Result<
     let after = call.parameter(SKIP_TOKEN).unwrap_or_default();
     let page = api
         .store
-        .list(cluster, &after, api.limits.page_size)
+        .list(cluster, &after, api.limits.page_size.get())
         .await?;
     let next_link = page
         .next
-        .and_then(|name| call.next_link(&[(API_VERSION, &version)], &name));
+        .map(|name| call.next_link(&[(API_VERSION, &version)], &name))
+        .transpose()?;
     let page = ListPage {
         value: page.items.into_iter().map(view).collect(),
         next_link,

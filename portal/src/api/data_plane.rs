@@ -11,7 +11,7 @@ pub(super) async fn list(api: &Api, call: &Call, cluster: &ClusterId) -> Result<
     let after = call.parameter(SKIP_TOKEN).unwrap_or_default();
     let page = api
         .store
-        .list_with_secrets(cluster, &after, api.limits.page_size)
+        .list_with_secrets(cluster, &after, api.limits.page_size.get())
         .await?;
     let items: Vec<_> = page
         .items
@@ -22,9 +22,13 @@ pub(super) async fn list(api: &Api, call: &Call, cluster: &ClusterId) -> Result<
             resource
         })
         .collect();
+    let next_link = page
+        .next
+        .map(|name| call.next_link(&[], &name))
+        .transpose()?;
     let page = ListPage {
         value: items.iter().map(WithSecrets).collect(),
-        next_link: page.next.and_then(|name| call.next_link(&[], &name)),
+        next_link,
     };
     Ok(json(StatusCode::OK, &page))
 }

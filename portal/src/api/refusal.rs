@@ -7,7 +7,7 @@ use axum::{
 use gitmoor_arm::{API_VERSIONS, ConfigurationId, ErrorResponse, FieldError, RESOURCE_TYPE};
 use http::{
     HeaderName, HeaderValue, Method, StatusCode,
-    header::{ALLOW, WWW_AUTHENTICATE},
+    header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE},
 };
 use uuid::Uuid;
 
@@ -21,7 +21,7 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Refusal {
     status: StatusCode,
-    body: ErrorResponse,
+    body: Box<ErrorResponse>,
     header: Option<(HeaderName, &'static str)>,
 }
 
@@ -29,7 +29,7 @@ impl Refusal {
     fn new(status: StatusCode, code: &str, message: impl Into<String>) -> Self {
         Self {
             status,
-            body: ErrorResponse::new(code, message),
+            body: Box::new(ErrorResponse::new(code, message)),
             header: None,
         }
     }
@@ -109,6 +109,14 @@ impl Refusal {
         .with_header(ALLOW, allowed)
     }
 
+    pub(super) fn no_host() -> Self {
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            "InvalidHostHeader",
+            "The 'Host' header is missing or is no host.",
+        )
+    }
+
     pub(super) fn no_version() -> Self {
         Self::new(
             StatusCode::BAD_REQUEST,
@@ -132,7 +140,7 @@ impl Refusal {
     pub(super) fn invalid(errors: &[FieldError]) -> Self {
         Self {
             status: StatusCode::BAD_REQUEST,
-            body: ErrorResponse::invalid(errors),
+            body: Box::new(ErrorResponse::invalid(errors)),
             header: None,
         }
     }
@@ -157,6 +165,14 @@ impl Refusal {
 
 impl From<StoreError> for Refusal {
     fn from(error: StoreError) -> Self {
+        if error.is_busy() {
+            return Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "ServiceUnavailable",
+                "The server is busy; try again later.",
+            )
+            .with_header(RETRY_AFTER, "5");
+        }
         tracing::error!(
             error = &error as &dyn std::error::Error,
             "a request failed at the store"

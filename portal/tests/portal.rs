@@ -1,0 +1,13 @@
+//! The portal over real TLS: the ARM API, the data plane, tokens, limits and the store.
+#![allow(clippy::unwrap_used, reason = "tests end at what they do not expect")]
+
+mod portal {
+    mod arm;
+    mod data_plane;
+    mod durability;
+    mod limits;
+    mod secrecy;
+    mod server;
+    mod tls;
+    mod tokens;
+}

@@ -1,0 +1,183 @@
+//! What a caller may not do to the portal: send too much, too slowly, or too many at once.
+
+use std::{io, sync::Arc, time::Duration};
+
+use gitmoor_portal::tokens::Role;
+use reqwest::StatusCode;
+use rustls::{ClientConfig, RootCertStore, crypto::ring, pki_types::CertificateDer};
+use rustls_pki_types::pem::PemObject as _;
+use serde_json::json;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
+use tokio_rustls::{TlsConnector, client::TlsStream};
+
+use super::server::{
+    CLUSTER, SUBSCRIPTION, Server, body, client, data_plane, versioned, versioned_list, within,
+};
+
+const URL: &str = "https://git.example.net/blue/deploy.git";
+
+/// A TLS connection on which a test says what it likes.
+async fn connect(server: &Server, protocol: &[u8]) -> TlsStream<TcpStream> {
+    let ca = CertificateDer::from_pem_slice(server.ca.as_deref().unwrap().as_bytes()).unwrap();
+    let mut roots = RootCertStore::empty();
+    roots.add(ca).unwrap();
+    let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![protocol.to_vec()];
+    let stream = TcpStream::connect(server.address).await.unwrap();
+    TlsConnector::from(Arc::new(config))
+        .connect("localhost".try_into().unwrap(), stream)
+        .await
+        .unwrap()
+}
+
+#[tokio::test]
+async fn a_body_that_is_too_large_is_refused_and_the_portal_goes_on() {
+    let server = Server::start().await;
+    let (alice, agent) = (server.contributor().await, server.agent(CLUSTER).await);
+    let path = versioned(CLUSTER, "blue");
+    alice.put(&path, body(URL)).await;
+    let large = vec![b' '; 8 * 1024 * 1024];
+    let status = format!("{}/blue/status", data_plane(CLUSTER));
+    for answer in [
+        alice.put(&path, large.clone()).await,
+        agent.put(&status, large).await,
+    ] {
+        assert_eq!(answer.error(), (413, "RequestContentTooLarge"));
+    }
+    assert_eq!(alice.get(&path).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_body_without_a_token_is_not_read() {
+    let server = Server::start().await;
+    let mut stream = connect(&server, b"http/1.1").await;
+    let head = format!(
+        "PUT {} HTTP/1.1\r\nhost: portal\r\ncontent-length: 100000\r\n\r\n",
+        versioned(CLUSTER, "blue")
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = [0; 12];
+    within(stream.read_exact(&mut answer)).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 401");
+}
+
+#[tokio::test]
+async fn a_body_that_never_ends_is_given_up() {
+    let server =
+        Server::start_with(|settings| settings.limits.request_seconds = 1.try_into().unwrap())
+            .await;
+    let scope = SUBSCRIPTION.parse().unwrap();
+    let token = server
+        .store
+        .create_principal("slow", &scope, Role::Contributor)
+        .await
+        .unwrap();
+    let mut stream = connect(&server, b"http/1.1").await;
+    let head = format!(
+        "PUT {} HTTP/1.1\r\nhost: portal\r\nauthorization: Bearer {}\r\ncontent-length: 1000\r\n\r\n{{",
+        versioned(CLUSTER, "blue"),
+        token.expose()
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = [0; 12];
+    within(stream.read_exact(&mut answer)).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 408");
+}
+
+#[tokio::test]
+async fn a_head_that_never_ends_is_given_up() {
+    let server = Server::start().await;
+    let mut silent = TcpStream::connect(server.address).await.unwrap();
+    let mut stream = connect(&server, b"http/1.1").await;
+    stream.write_all(b"GET / HTTP/1.1\r\nx: y").await.unwrap();
+    let mut rest = Vec::new();
+    match within(stream.read_to_end(&mut rest)).await {
+        Ok(_) => {}
+        Err(error) => assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof),
+    }
+    // Nor is one who never begins with TLS waited for.
+    assert_eq!(within(silent.read_to_end(&mut rest)).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn both_versions_of_http_are_answered() {
+    let server = Server::start().await;
+    let ca = server.ca.as_deref().unwrap();
+    let url = format!("{}/healthz", server.url);
+    let newer = client(ca).build().unwrap().get(&url).send().await.unwrap();
+    assert_eq!(newer.version(), reqwest::Version::HTTP_2);
+    let older = client(ca).http1_only().build().unwrap();
+    let older = older.get(&url).send().await.unwrap();
+    assert_eq!(older.version(), reqwest::Version::HTTP_11);
+}
+
+#[tokio::test]
+async fn a_page_that_cannot_name_the_next_one_is_refused() {
+    let server =
+        Server::start_with(|settings| settings.limits.page_size = 1.try_into().unwrap()).await;
+    let alice = server.contributor().await;
+    for name in ["a", "b"] {
+        alice.put(&versioned(CLUSTER, name), body(URL)).await;
+    }
+    let scope = SUBSCRIPTION.parse().unwrap();
+    let token = server
+        .store
+        .create_principal("bob", &scope, Role::Reader)
+        .await
+        .unwrap();
+    for host in ["", "host: a b\r\n"] {
+        let mut stream = connect(&server, b"http/1.1").await;
+        let head = format!(
+            "GET {} HTTP/1.1\r\n{host}authorization: Bearer {}\r\n\r\n",
+            versioned_list(CLUSTER),
+            token.expose()
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut answer = [0; 12];
+        within(stream.read_exact(&mut answer)).await.unwrap();
+        assert_eq!(&answer, b"HTTP/1.1 400", "{host:?}");
+    }
+}
+
+#[tokio::test]
+async fn more_requests_than_are_served_at_once_wait_their_turn() {
+    let server = Server::start_with(|settings| {
+        settings.limits.requests = 1.try_into().unwrap();
+        settings.limits.connections = 2.try_into().unwrap();
+    })
+    .await;
+    let alice = server.contributor().await;
+    let lists = (0..32).map(|_| {
+        let alice = alice.clone();
+        tokio::spawn(async move { alice.get(&versioned_list(CLUSTER)).await.status })
+    });
+    for list in lists.collect::<Vec<_>>() {
+        assert_eq!(list.await.unwrap(), StatusCode::OK);
+    }
+}
+
+#[tokio::test]
+async fn the_portal_ends_in_order_while_callers_hold_connections() {
+    let server = Server::start().await;
+    let alice = server.contributor().await;
+    assert_eq!(
+        alice.put(&versioned(CLUSTER, "a"), json!({})).await.status,
+        400
+    );
+    let address = server.address;
+    let _idle = connect(&server, b"http/1.1").await;
+    let begun = std::time::Instant::now();
+    let _directory = server.stop().await;
+    assert!(
+        begun.elapsed() < Duration::from_secs(9),
+        "it waited for idle connections"
+    );
+    assert!(TcpStream::connect(address).await.is_err());
+}
