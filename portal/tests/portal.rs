@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "tests end at what they do not expect")]
 
 mod portal {
+    mod agent;
     mod arm;
     mod data_plane;
     mod durability;
