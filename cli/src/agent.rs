@@ -29,7 +29,12 @@ pub(crate) struct Agent {
 
 pub(crate) fn run(arguments: Agent) -> anyhow::Result<ExitCode> {
     let kubernetes = arguments.kubernetes;
-    let sources = Sources::new(arguments.config).flag("--runtime", "runtime", arguments.runtime);
+    let sources = Sources::new(arguments.config)
+        .flag("--runtime", "runtime", arguments.runtime)
+        .check(|settings: &Settings| match &settings.arm {
+            Some(arm) => Ok(arm.check()?),
+            None => Ok(()),
+        });
     let sources = kubernetes.directory_for_a_person(sources, "operator.directory");
     service::run(async |cancel| {
         reload::run(

@@ -48,7 +48,9 @@ fn what_is_asked_for_wrongly_is_told_with_status_2() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("settings.yaml");
     let path = file.to_str().unwrap();
-    let table: [(&[&str], &str, &[(&str, &str)], &str); 8] = [
+    // Arguments, the settings file, variables, and what is said.
+    type Case<'a> = (&'a [&'a str], &'a str, &'a [(&'a str, &'a str)], &'a str);
+    let table: [Case; 8] = [
         (&["nothing"], "", &[], "unrecognized subcommand 'nothing'"),
         (
             &["agent", "--runtime", "x"],
