@@ -27,6 +27,11 @@ pub enum Reason {
     /// The document is no Kubernetes object: `apiVersion`, `kind` or `metadata.name` is missing or
     /// not text.
     NotAnObject,
+    /// A document is no Kubernetes object and does not claim to be one: it has neither `apiVersion`
+    /// nor `kind`.
+    NoKind,
+    /// An annotation of ours has a value that it cannot have.
+    BadAnnotation,
     /// The file or document is larger, deeper or more numerous than the limits.
     TooLarge,
     /// A key stands twice in one map; the later one was taken, as `kubectl` does.
@@ -77,6 +82,8 @@ impl Reason {
         match self {
             Self::InvalidYaml => "InvalidYaml",
             Self::NotAnObject => "NotAnObject",
+            Self::NoKind => "NoKind",
+            Self::BadAnnotation => "BadAnnotation",
             Self::TooLarge => "TooLarge",
             Self::DuplicateKey => "DuplicateKey",
             Self::DuplicateObject => "DuplicateObject",
@@ -121,7 +128,7 @@ impl Reason {
     pub fn is_warning(self) -> bool {
         matches!(
             self,
-            Self::DuplicateKey | Self::OtherTool | Self::ServerField
+            Self::DuplicateKey | Self::NoKind | Self::OtherTool | Self::ServerField
         )
     }
 }

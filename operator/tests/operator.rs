@@ -3,7 +3,11 @@
 
 #[path = "operator/inventory.rs"]
 mod inventory;
+#[path = "operator/manifest.rs"]
+mod manifest;
 #[path = "operator/plan.rs"]
 mod plan;
+#[path = "operator/read.rs"]
+mod read;
 #[path = "operator/report.rs"]
 mod report;

@@ -1,0 +1,15 @@
+//! From a commit to live objects and back to a status, on a real control plane with a real Git
+//! server. All but a few tests share one cluster, each in namespaces of its own.
+
+#[path = "end_to_end/crashes.rs"]
+mod crashes;
+#[path = "end_to_end/drift.rs"]
+mod drift;
+#[path = "end_to_end/failures.rs"]
+mod failures;
+#[path = "end_to_end/repositories.rs"]
+mod repositories;
+#[path = "end_to_end/sync.rs"]
+mod sync;
+#[path = "end_to_end/tenancy.rs"]
+mod tenancy;

@@ -1,0 +1,188 @@
+//! The operator, the API server and etcd are killed in the middle of a sync, in turn.
+
+use std::{process::Stdio, time::Duration};
+
+use anyhow::{Context as _, Result};
+use gitmoor_cluster::Component;
+use gitmoor_tests::{ConfigurationKey, World};
+use tokio::{
+    process::{Child, Command},
+    time::sleep,
+};
+
+const OBJECTS: usize = 500;
+
+fn map(n: usize, value: &str) -> (String, String) {
+    let name = format!("m{n}");
+    let text = format!(
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}}}\ndata: {{value: {value:?}}}\n"
+    );
+    (format!("maps/{name}.yaml"), text)
+}
+
+/// Not a test: the operator as a process of its own, for the test below, which starts this program
+/// again with what it needs in the environment.
+#[tokio::test(flavor = "multi_thread")]
+async fn operator_process() -> Result<()> {
+    let Ok(kubeconfig) = std::env::var("GITMOOR_TEST_OPERATOR_KUBECONFIG") else {
+        return Ok(());
+    };
+    let config = kube::Config::from_custom_kubeconfig(
+        kube::config::Kubeconfig::read_from(kubeconfig)?,
+        &kube::config::KubeConfigOptions::default(),
+    )
+    .await?;
+    let mut settings = gitmoor_operator::Settings {
+        namespace: Some(std::env::var("GITMOOR_TEST_OPERATOR_NAMESPACE")?),
+        ..gitmoor_operator::Settings::default()
+    };
+    settings.engine.allow_http = true;
+    settings.engine.directory = std::env::var("GITMOOR_TEST_OPERATOR_DIRECTORY")?.into();
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    gitmoor_operator::run(settings, config, tokio_util::sync::CancellationToken::new()).await?;
+    Ok(())
+}
+
+struct Operator<'a> {
+    world: &'a World,
+    namespace: &'a str,
+    directory: &'a std::path::Path,
+}
+
+impl Operator<'_> {
+    fn start(&self) -> Result<Child> {
+        let kubeconfig = self.directory.join("kubeconfig");
+        self.world
+            .cluster
+            .write_kubeconfig(&kubeconfig, "operator", &["operators"])?;
+        Command::new(std::env::current_exe()?)
+            .args(["--exact", "crashes::operator_process", "--nocapture"])
+            .env("GITMOOR_TEST_OPERATOR_KUBECONFIG", kubeconfig)
+            .env("GITMOOR_TEST_OPERATOR_NAMESPACE", self.namespace)
+            .env(
+                "GITMOOR_TEST_OPERATOR_DIRECTORY",
+                self.directory.join("store"),
+            )
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .context("start an operator")
+    }
+}
+
+/// Waits until some, and not all, of the objects are as wanted.
+async fn in_the_middle(world: &World, namespace: &str, value: &str) -> Result<()> {
+    world
+        .eventually("the sync is under way", || async {
+            let done = with_value(world, namespace, value).await?;
+            Ok(done > OBJECTS / 20)
+        })
+        .await
+}
+
+async fn with_value(world: &World, namespace: &str, value: &str) -> Result<usize> {
+    let api: kube::Api<k8s_openapi::api::core::v1::ConfigMap> =
+        kube::Api::namespaced(world.client.clone(), namespace);
+    let list = api
+        .list(&kube::api::ListParams::default().labels("gitmoor.io/configuration"))
+        .await?;
+    let has = |map: &&k8s_openapi::api::core::v1::ConfigMap| {
+        map.data
+            .as_ref()
+            .and_then(|data| data.get("value"))
+            .is_some_and(|it| it == value)
+    };
+    Ok(list.items.iter().filter(has).count())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sync_survives_the_death_of_each_part() -> Result<()> {
+    let world = World::without_agent().await?;
+    let namespace = world.namespace("crash").await?;
+    world
+        .kubectl(&[
+            "-n",
+            &namespace,
+            "create",
+            "rolebinding",
+            "operator",
+            "--clusterrole=cluster-admin",
+            "--user=operator",
+        ])
+        .await?;
+    let files = |value: &str| (0..OBJECTS).map(|n| map(n, value)).collect::<Vec<_>>();
+    fn borrowed(files: &[(String, String)]) -> Vec<(&str, &str)> {
+        files
+            .iter()
+            .map(|(path, text)| (path.as_str(), text.as_str()))
+            .collect()
+    }
+    let repository = world.repository(&namespace, &borrowed(&files("0"))).await?;
+    let key: ConfigurationKey = world
+        .follow(&namespace, "shop", world.spec(&namespace))
+        .await?;
+    world
+        .kubectl(&[
+            "-n",
+            &namespace,
+            "create",
+            "configmap",
+            "bystander",
+            "--from-literal=a=b",
+        ])
+        .await?;
+    let directory = tempfile::tempdir()?;
+    let operator = Operator {
+        world: &world,
+        namespace: &namespace,
+        directory: directory.path(),
+    };
+
+    // The operator dies in its first sync.
+    let mut process = operator.start()?;
+    in_the_middle(&world, &namespace, "0").await?;
+    process.kill().await?;
+    let mut process = operator.start()?;
+    world.synced(&key, &repository.head()?).await?;
+
+    // The API server dies in the next, then etcd; each commit also removes one object.
+    for (round, component) in [(1, Component::ApiServer), (2, Component::Etcd)] {
+        let value = round.to_string();
+        let mut all = files(&value);
+        let (gone, _) = all.swap_remove(round);
+        let commit = repository.commit(&borrowed(&all), &[&gone], &value)?;
+        world.request_sync(&key).await?;
+        in_the_middle(&world, &namespace, &value).await?;
+        world.cluster.kill(component)?;
+        sleep(Duration::from_secs(2)).await;
+        world.cluster.resume(component).await?;
+        world.cluster.wait_ready().await?;
+        world
+            .eventually("the API server answers again", || async {
+                Ok(world.status(&key).await.is_ok())
+            })
+            .await?;
+        world.synced(&key, &commit).await?;
+        world
+            .eventually("all objects are as wanted", || async {
+                Ok(with_value(&world, &namespace, &value).await? == OBJECTS - 1)
+            })
+            .await?;
+        assert_eq!(
+            world.applied_config_maps(&namespace).await?.len(),
+            OBJECTS - 1
+        );
+        repository.commit(&[(&gone, &map(round, &value).1)], &[], "back again")?;
+        world.synced(&key, &repository.head()?).await?;
+    }
+    // Nothing is leaked from the inventory, and nothing else was touched.
+    let status = world.status(&key).await?;
+    assert_eq!(
+        status.objects.map(|counts| counts.total as usize),
+        Some(OBJECTS)
+    );
+    assert!(world.config_map(&namespace, "bystander").await?.is_some());
+    process.kill().await?;
+    Ok(())
+}
