@@ -15,5 +15,6 @@ COPY --from=build /image/ /
 COPY --from=build --chown=65532:65532 /image/var/lib/gitmoor /var/lib/gitmoor
 # For OpenSSL in libgit2, which looks where it was built.
 ENV SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt HOME=/var/lib/gitmoor
+WORKDIR /var/lib/gitmoor
 USER 65532:65532
 ENTRYPOINT ["/usr/bin/gitmoor"]
