@@ -7,6 +7,7 @@ mod admission;
 mod arm;
 mod backoff;
 mod configurations;
+mod digest;
 mod made;
 mod names;
 mod objects;
@@ -26,6 +27,10 @@ use configurations::Configurations;
 use made::Made;
 use operators::Context;
 pub use settings::{ClusterScope, Runtime, Settings};
+
+/// What installs an agent on a cluster, as YAML: its namespace, its rights, the roles that it hands
+/// out, its Deployment. The CustomResourceDefinition comes before it.
+pub const INSTALLATION: &str = include_str!("../../examples/install/agent.yaml");
 
 /// How long a watch may last, in seconds. A dead connection is noticed within a minute all the
 /// same, because connections are probed.

@@ -20,10 +20,8 @@ use kube::{
 use tokio::sync::mpsc;
 
 use crate::{
-    names::{
-        FIELD_MANAGER, MANAGED_BY, MANAGED_BY_VALUE, OPERATOR, SERVED_NAMESPACE, SERVED_SCOPE,
-    },
-    objects::{Kind, ObjectKey, keys},
+    names::{FIELD_MANAGER, MANAGED_BY, MANAGED_BY_VALUE, OPERATOR},
+    objects::{Kind, ObjectKey, pair_of},
     pair::Pair,
 };
 
@@ -77,6 +75,17 @@ impl Made {
                 seen.version > applied.version
                     && (seen.uid != applied.uid || seen.fingerprint != applied.fingerprint)
             }
+        }
+    }
+
+    /// After an object was deleted, so that it is not deleted again before the watch tells.
+    pub(crate) fn deleted(&self, pair: &Pair, key: &ObjectKey) {
+        if let Some(state) = self
+            .held()
+            .get_mut(pair)
+            .and_then(|objects| objects.get_mut(key))
+        {
+            *state = State::Gone(u64::MAX);
         }
     }
 
@@ -157,23 +166,13 @@ impl Made {
         object: &PartialObjectMeta<DynamicObject>,
         state: impl FnOnce(Seen) -> State,
     ) -> Option<(Pair, ObjectKey)> {
-        let labels = object.labels();
-        let scope = labels.get(SERVED_SCOPE)?;
-        let pair = Pair {
-            namespace: labels.get(SERVED_NAMESPACE)?.clone(),
-            scope: [Scope::Namespace, Scope::Cluster]
-                .into_iter()
-                .find(|one| one.name() == scope)?,
-        };
         let key = ObjectKey {
             kind,
             namespace: object.namespace(),
             name: object.name_any(),
         };
-        // Anyone can write labels.
-        if !keys(&pair, &self.agent_namespace).contains(&key) {
-            return None;
-        }
+        // By its name: anyone can write labels.
+        let pair = pair_of(&key, &self.agent_namespace)?;
         let state = state(Seen::of(&object.metadata, FIELD_MANAGER)?);
         let before = self
             .held()

@@ -81,9 +81,29 @@ impl std::fmt::Display for ObjectKey {
     }
 }
 
-/// All that could ever be made for a pair, whatever the runtime. Only these are taken away again:
-/// labels alone, which a tenant can write, do not make an object ours.
-pub(crate) fn keys(pair: &Pair, agent_namespace: &str) -> BTreeSet<ObjectKey> {
+/// The pair that an object of this name is made for. Only such objects are ever taken away.
+pub(crate) fn pair_of(key: &ObjectKey, agent_namespace: &str) -> Option<Pair> {
+    let tenant = key
+        .namespace
+        .as_deref()
+        .map(|namespace| (namespace, Scope::Namespace));
+    let served = key
+        .name
+        .strip_prefix(OPERATOR)
+        .and_then(|rest| rest.strip_prefix('-'));
+    let cluster_wide = served.map(|namespace| (namespace, Scope::Cluster));
+    tenant
+        .into_iter()
+        .chain(cluster_wide)
+        .map(|(namespace, scope)| Pair {
+            namespace: namespace.to_owned(),
+            scope,
+        })
+        .find(|pair| keys(pair, agent_namespace).contains(key))
+}
+
+/// All that could ever be made for a pair, whatever the runtime.
+fn keys(pair: &Pair, agent_namespace: &str) -> BTreeSet<ObjectKey> {
     let home = Some(pair.home(agent_namespace).to_owned());
     let name = operator(pair);
     let key = |kind, namespace: &Option<String>, name: &str| ObjectKey {

@@ -1,11 +1,7 @@
 //! Brings the resources of the cluster to what ARM says: one configuration at a time, and only
 //! where something differs from what the watch has told.
 
-use std::{
-    collections::HashMap,
-    hash::{DefaultHasher, Hash as _, Hasher as _},
-    sync::Arc,
-};
+use std::{collections::HashMap, sync::Arc};
 
 use futures::{StreamExt as _, stream};
 use gitmoor_arm::ClusterId;
@@ -21,6 +17,7 @@ use super::desired::{Desired, secret_name};
 use crate::{
     admission::Admission,
     configurations::{Configurations, Key},
+    digest::digest,
     names::{FIELD_MANAGER, MANAGED_BY, MANAGED_BY_VALUE, SOURCE, SOURCE_ARM},
     origin::arm_id,
     pair::Pair,
@@ -91,7 +88,7 @@ impl Settler {
             key: desired.key.clone(),
             generation: live.as_ref().and_then(|live| live.metadata.generation),
             obstacle: None,
-            digest: digest(&desired),
+            digest: digest(&(&desired.spec, &desired.credentials)),
             credentials: before.and_then(|before| before.credentials),
         };
         if let Err(fault) = self.check(&desired, live.as_deref()) {
@@ -240,7 +237,7 @@ impl Settler {
             // None: what was there is taken out.
             "data": desired.credentials.clone().unwrap_or_default(),
         });
-        let digest = hash(&secret);
+        let digest = digest(&secret);
         if settled.credentials == Some(digest) {
             return Ok(());
         }
@@ -353,16 +350,6 @@ fn is_missing_namespace(error: &kube::Error) -> bool {
         return false;
     };
     status.code == 404 && status.message.starts_with("namespaces ")
-}
-
-fn digest(desired: &Desired) -> u64 {
-    hash(&json!([desired.spec, desired.credentials]))
-}
-
-fn hash(value: &Value) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    value.to_string().hash(&mut hasher);
-    hasher.finish()
 }
 
 /// A Secret on its way: kube asks patches for `Debug`.

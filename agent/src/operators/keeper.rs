@@ -7,7 +7,6 @@ use std::{
 };
 
 use gitmoor_operator::fingerprint::Seen;
-use kube::core::DynamicObject;
 use tokio::{sync::watch, time::sleep};
 
 use super::{
@@ -18,6 +17,7 @@ use super::{
 };
 use crate::{
     backoff::Backoff,
+    digest::digest,
     objects::{ObjectKey, objects},
     pair::Pair,
     settings::Runtime,
@@ -52,8 +52,8 @@ impl Wanted {
     }
 }
 
-/// What was applied last, and what the server made of it.
-type Applied = BTreeMap<ObjectKey, (DynamicObject, Seen)>;
+/// The digest of what was applied last, and what the server made of it.
+type Applied = BTreeMap<ObjectKey, (u64, Seen)>;
 
 /// Keeps an operator until nothing is wanted of it and all that was made for it is gone, or until
 /// the agent stops: then nothing is taken away.
@@ -134,15 +134,16 @@ async fn ensure(
     let wanted = objects(pair, names, &context.settings);
     let keys: BTreeSet<ObjectKey> = wanted.iter().map(|(key, _)| key.clone()).collect();
     for (key, object) in wanted {
+        let digest = digest(&object);
         if let Some((before, seen)) = applied.get(&key)
-            && *before == object
+            && *before == digest
             && !context.made.drifted(pair, &key, seen)
         {
             continue;
         }
         let _writer = context.writers.acquire().await;
         let seen = apply::apply(&context.client, &key, &object).await?;
-        applied.insert(key, (object, seen));
+        applied.insert(key, (digest, seen));
     }
     // Such as the Deployment of an operator that is hosted in the agent now.
     remove(context, pair, |key| !keys.contains(key)).await
@@ -158,6 +159,7 @@ async fn remove(
     for (key, uid) in surplus.iter().filter(|(key, _)| unwanted(key)) {
         let _writer = context.writers.acquire().await;
         apply::delete(&context.client, key, uid).await?;
+        context.made.deleted(pair, key);
         tracing::info!(operator = %pair, object = %key, "removed");
     }
     Ok(())

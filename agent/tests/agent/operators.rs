@@ -203,22 +203,26 @@ async fn rights_that_someone_takes_away_come_back() {
     })
     .await;
 
-    // Its subjects and labels edited away.
-    let edit = json!({"subjects": [], "metadata": {"labels": null}});
-    bindings
-        .patch(
-            "gitmoor-operator",
-            &PatchParams::default(),
-            &Patch::Merge(edit),
-        )
-        .await
-        .unwrap();
-    eventually("its subject is back", || async {
-        let found: RoleBinding = ground.wait("heal", "gitmoor-operator").await;
-        found.subjects.is_some_and(|subjects| subjects.len() == 1)
-            && !found.metadata.labels.unwrap_or_default().is_empty()
-    })
-    .await;
+    // Its subjects and labels edited, or edited away.
+    for labels in [
+        json!({"gitmoor.io/operator-namespace": "other"}),
+        json!(null),
+    ] {
+        let edit = json!({"subjects": [], "metadata": {"labels": labels}});
+        bindings
+            .patch(
+                "gitmoor-operator",
+                &PatchParams::default(),
+                &Patch::Merge(edit),
+            )
+            .await
+            .unwrap();
+        eventually("its subject and labels are back", || async {
+            let found: RoleBinding = ground.wait("heal", "gitmoor-operator").await;
+            found.subjects == binding.subjects && found.metadata.labels == binding.metadata.labels
+        })
+        .await;
+    }
     agent.stop().await;
 }
 

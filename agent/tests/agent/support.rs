@@ -2,11 +2,10 @@
 
 use std::{
     future::Future,
-    path::Path,
     time::{Duration, Instant},
 };
 
-use gitmoor_agent::{Runtime, Settings};
+use gitmoor_agent::{INSTALLATION, Runtime, Settings};
 use gitmoor_cluster::{Cluster, Request};
 use gitmoor_crds::{Scope, SourceControlConfiguration, SourceControlConfigurationSpec};
 use k8s_openapi::api::core::v1::Namespace;
@@ -63,10 +62,10 @@ impl Ground {
     }
 
     async fn install(&self) {
-        let crd = self.cluster.directory().join("crd.yaml");
-        std::fs::write(&crd, gitmoor_crds::definition_yaml()).unwrap();
-        let agent = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/install/agent.yaml");
-        for file in [crd, agent] {
+        let crd = gitmoor_crds::definition_yaml();
+        for (name, yaml) in [("crd", crd.as_str()), ("agent", INSTALLATION)] {
+            let file = self.cluster.directory().join(name).with_extension("yaml");
+            std::fs::write(&file, yaml).unwrap();
             let applied = self
                 .cluster
                 .kubectl(["apply", "--server-side", "-f"])
