@@ -6,4 +6,4 @@
 
 mod world;
 
-pub use world::{ConfigurationKey, World, world};
+pub use world::{ConfigurationKey, SYSTEM, World, condition, world};

@@ -83,7 +83,7 @@ async fn in_the_middle(world: &World, namespace: &str, value: &str) -> Result<()
 
 async fn with_value(world: &World, namespace: &str, value: &str) -> Result<usize> {
     let api: kube::Api<k8s_openapi::api::core::v1::ConfigMap> =
-        kube::Api::namespaced(world.client.clone(), namespace);
+        kube::Api::namespaced(world.client(), namespace);
     let list = api
         .list(&kube::api::ListParams::default().labels("gitmoor.io/configuration"))
         .await?;

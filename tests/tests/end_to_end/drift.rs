@@ -65,7 +65,7 @@ async fn an_edit_of_an_owned_field_is_healed() -> Result<()> {
     let world = world().await;
     let (namespace, key) = started(world, "edit").await?;
     let mark = world.mark()?;
-    let maps: Api<ConfigMap> = Api::namespaced(world.client.clone(), &namespace);
+    let maps: Api<ConfigMap> = Api::namespaced(world.client(), &namespace);
     let edit = json!({"data": {"colour": "red"}});
     let parameters = PatchParams {
         field_manager: Some("kubectl-edit".to_owned()),
@@ -93,7 +93,7 @@ async fn an_edit_of_an_owned_field_is_healed() -> Result<()> {
 async fn a_deleted_object_returns() -> Result<()> {
     let world = world().await;
     let (namespace, _) = started(world, "deleted").await?;
-    let deployments: Api<Deployment> = Api::namespaced(world.client.clone(), &namespace);
+    let deployments: Api<Deployment> = Api::namespaced(world.client(), &namespace);
     let before = deployments.get("front").await?.metadata.uid;
     deployments
         .delete("front", &DeleteParams::background())
@@ -110,7 +110,7 @@ async fn a_deleted_object_returns() -> Result<()> {
 async fn a_removed_label_of_ours_returns() -> Result<()> {
     let world = world().await;
     let (namespace, _) = started(world, "label").await?;
-    let maps: Api<ConfigMap> = Api::namespaced(world.client.clone(), &namespace);
+    let maps: Api<ConfigMap> = Api::namespaced(world.client(), &namespace);
     let edit = json!({"metadata": {"labels": {"gitmoor.io/configuration": null}}});
     maps.patch("settings", &PatchParams::default(), &Patch::Merge(&edit))
         .await?;
@@ -152,11 +152,11 @@ async fn foreign_changes_send_nothing_and_quiet_is_quiet() -> Result<()> {
     sleep(Duration::from_secs(45)).await;
     let mark = world.mark()?;
 
-    let maps: Api<ConfigMap> = Api::namespaced(world.client.clone(), &namespace);
+    let maps: Api<ConfigMap> = Api::namespaced(world.client(), &namespace);
     let foreign = json!({"metadata": {"annotations": {"example.org/note": "mine"}}});
     maps.patch("settings", &PatchParams::default(), &Patch::Merge(&foreign))
         .await?;
-    let deployments: Api<Deployment> = Api::namespaced(world.client.clone(), &namespace);
+    let deployments: Api<Deployment> = Api::namespaced(world.client(), &namespace);
     let status = json!({"status": {"observedGeneration": 1, "replicas": 0}});
     deployments
         .patch_status("front", &PatchParams::default(), &Patch::Merge(&status))
@@ -181,7 +181,7 @@ async fn foreign_changes_send_nothing_and_quiet_is_quiet() -> Result<()> {
 async fn whoever_takes_a_field_back_again_and_again_is_answered_ever_more_rarely() -> Result<()> {
     let world = world().await;
     let (namespace, key) = started(world, "fight").await?;
-    let maps: Api<ConfigMap> = Api::namespaced(world.client.clone(), &namespace);
+    let maps: Api<ConfigMap> = Api::namespaced(world.client(), &namespace);
     let edit = json!({"data": {"colour": "red"}});
     let fighter = async {
         loop {

@@ -46,3 +46,70 @@ fn reasons(status: &SourceControlConfigurationStatus) -> Vec<(&str, &str)> {
         .map(|problem| (problem.path.as_str(), problem.reason.as_str()))
         .collect()
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn azures_demo_of_flux_1_is_applied() -> Result<()> {
+    let Some(folder) = folder("arc-k8s-demo-plain") else { return Ok(()) };
+    let status = synced(world().await, folder, ".", "arc-plain").await?;
+    assert_eq!(condition(&status, "Ready").map(|one| one.0), Some("True"), "{status:#?}");
+    assert!(status.objects.is_some_and(|counts| counts.total >= 5), "{status:#?}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn azures_demo_of_flux_2_is_explained() -> Result<()> {
+    let Some(folder) = folder("arc-k8s-demo-flux2") else { return Ok(()) };
+    let status = synced(world().await, folder, ".", "arc-flux2").await?;
+    let found = reasons(&status);
+    assert!(found.iter().any(|(_, reason)| *reason == "UnknownKind"), "{status:#?}");
+    assert!(
+        found.iter().any(|(path, reason)| path.ends_with("kustomization.yaml") && *reason == "OtherTool"),
+        "{status:#?}"
+    );
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn emojivoto_is_applied() -> Result<()> {
+    let Some(folder) = folder("emojivoto") else { return Ok(()) };
+    let status = synced(world().await, folder, "kustomize/deployment", "emojivoto").await?;
+    let others: Vec<_> = reasons(&status).into_iter().filter(|(_, reason)| *reason != "OtherTool").collect();
+    assert!(others.is_empty(), "{status:#?}");
+    assert!(status.objects.is_some_and(|counts| counts.total >= 8), "{status:#?}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_version_that_is_gone_is_named_with_the_one_that_replaced_it() -> Result<()> {
+    let Some(folder) = folder("emojivoto-v8-legacy") else { return Ok(()) };
+    let status = synced(world().await, folder, ".", "emojivoto-legacy").await?;
+    let gone: Vec<_> = status.problems.iter().filter(|problem| problem.reason == "UnknownVersion").collect();
+    assert!(!gone.is_empty(), "{status:#?}");
+    for problem in gone {
+        assert!(problem.line.is_some() && problem.message.contains("apiVersion: apps/v1"), "{problem:?}");
+    }
+    assert!(status.objects.is_some_and(|counts| counts.total >= 4), "the rest is applied: {status:#?}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn argo_cds_examples_are_applied_as_far_as_they_are_manifests() -> Result<()> {
+    let Some(folder) = folder("argocd-example-apps") else { return Ok(()) };
+    let status = synced(world().await, folder, ".", "argocd").await?;
+    let found = reasons(&status);
+    assert!(found.iter().any(|(_, reason)| *reason == "OtherTool"), "{status:#?}");
+    // The guestbook is there twice, once for Kustomize: neither is applied over the other.
+    assert!(found.iter().any(|(_, reason)| *reason == "DuplicateObject"), "{status:#?}");
+    assert!(status.objects.is_some_and(|counts| counts.total >= 20), "{status:#?}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn googles_microservices_are_applied() -> Result<()> {
+    let Some(folder) = folder("microservices-demo") else { return Ok(()) };
+    let status = synced(world().await, folder, "kubernetes-manifests", "microservices").await?;
+    let others: Vec<_> = reasons(&status).into_iter().filter(|(_, reason)| *reason != "OtherTool").collect();
+    assert!(others.is_empty(), "{status:#?}");
+    assert!(status.objects.is_some_and(|counts| counts.total >= 30), "{status:#?}");
+    Ok(())
+}

@@ -89,7 +89,7 @@ spec: {repository: https://git.example.org/evil.git, scope: cluster}
 async fn cluster_scope_by_kubectl_needs_the_agents_permission() -> Result<()> {
     // Its own world: the shared one allows it.
     let world = gitmoor_tests::World::without_agent().await?;
-    world.start_agent(world.agent_settings_strict()).await?;
+    world.start_agent(world.agent_settings()).await?;
     let namespace = world.namespace("strict").await?;
     world.repository(&namespace, &[("own.yaml", OWN)]).await?;
     let mut spec = world.spec(&namespace);
