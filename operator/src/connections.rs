@@ -58,7 +58,7 @@ pub enum Error {
         /// The API server.
         url: http::Uri,
         /// What is wrong.
-        source: kube::Error,
+        source: Box<kube::Error>,
     },
     /// A proxy is asked for.
     #[error(
@@ -99,9 +99,9 @@ impl Connections {
         if config.proxy_url.is_some() {
             return Err(Error::Proxy { url: url.clone() });
         }
-        let failed = |source| Error::Config {
+        let failed = |source: kube::Error| Error::Config {
             url: url.clone(),
-            source,
+            source: source.into(),
         };
         let mut anonymous = config.clone();
         anonymous.auth_info = AuthInfo::default();
@@ -126,7 +126,7 @@ impl Connections {
                 let transport = Arc::clone(&self.own);
                 let auth = self.config.auth_layer().map_err(|source| Error::Config {
                     url: self.config.cluster_url.clone(),
-                    source,
+                    source: source.into(),
                 })?;
                 let service = ServiceBuilder::new()
                     .layer(base)

@@ -3,6 +3,7 @@
 //! from the configuration, the inventory, the Git store and the watches.
 
 mod drift;
+mod end;
 mod source;
 mod sync;
 
@@ -99,6 +100,7 @@ pub(crate) async fn follow(
         tracing::info!(?end, "no longer followed");
         match end {
             End::Cancelled => follow.write_checkpoint().await,
+            End::Deleting => follow.prune_all().await,
             End::Deleted => follow.clean_up().await,
             // Whatever there is to write is the other's to write.
             End::TakenOver => cancel.cancelled().await,
@@ -111,6 +113,8 @@ pub(crate) async fn follow(
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
     Cancelled,
+    /// Its deletion waits until what it applied is deleted.
+    Deleting,
     Deleted,
     TakenOver,
 }
@@ -127,12 +131,8 @@ impl Follow {
         loop {
             let mut reporter = Reporter::new(tenant.client.clone(), &object);
             let name = object.name_any();
-            let mut store = Store::new(
-                tenant.client.clone(),
-                &tenant.assignment.home,
-                &tenant.assignment.namespace,
-                &name,
-            );
+            let home = &tenant.assignment.home;
+            let mut store = Store::new(tenant.client.clone(), home, &object);
             let attempt = async {
                 reporter
                     .claim(&tenant.instance)
@@ -223,6 +223,10 @@ impl Follow {
 
     /// The loop: whatever comes first is dealt with, one at a time.
     async fn run(&mut self, newest: &mut Newest) -> End {
+        if self.is_deleting() {
+            return End::Deleting;
+        }
+        self.keep_finalizer().await;
         self.facts.generation = self.object.metadata.generation;
         self.facts.suspended = self.object.spec.suspend;
         let mut poll = if self.facts.suspended {
@@ -245,6 +249,7 @@ impl Follow {
                     if let Some(end) = self.configuration_changed(object, &mut poll) {
                         return end;
                     }
+                    self.keep_finalizer().await;
                 }
                 () = sightings.news(), if !self.facts.suspended => self.look().await,
                 () = at(next_list) => self.judge_lists().await,
@@ -287,6 +292,9 @@ impl Follow {
             .and_then(|status| status.instance.as_ref());
         if instance.is_some_and(|instance| *instance != self.tenant.instance) {
             return Some(End::TakenOver);
+        }
+        if self.is_deleting() {
+            return Some(End::Deleting);
         }
         let differs = |annotation: &str| {
             before.annotations().get(annotation) != self.object.annotations().get(annotation)
@@ -393,20 +401,6 @@ impl Follow {
                 tracing::warn!(error = %Chain(&error), "the inventory was not read");
             }
             self.checkpoint = Some(Instant::now() + jitter(CHECKPOINT));
-        }
-    }
-
-    /// The configuration is gone: what it applied stays, its inventory does not.
-    async fn clean_up(&mut self) {
-        self.source.remove();
-        for attempt in 0..5 {
-            match self.store.delete().await {
-                Ok(()) => return,
-                Err(error) => {
-                    tracing::warn!(error = %Chain(&error), "the inventory was not deleted")
-                }
-            }
-            sleep(Duration::from_secs(1 << attempt)).await;
         }
     }
 }

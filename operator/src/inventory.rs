@@ -5,7 +5,7 @@ mod chunk;
 pub mod store;
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap, hash_map},
     sync::Arc,
 };
 
@@ -115,13 +115,12 @@ impl Inventory {
     ) -> Vec<u32> {
         let mut new = Vec::new();
         for (key, version) in objects {
-            if !self.entries.contains_key(&key) {
-                new.push(key.clone());
-                let entry = Entry {
+            if let hash_map::Entry::Vacant(place) = self.entries.entry(key) {
+                new.push(place.key().clone());
+                place.insert(Entry {
                     version,
                     ..Entry::default()
-                };
-                self.entries.insert(key, entry);
+                });
             }
         }
         let before = 1 << self.bits;

@@ -217,7 +217,7 @@ impl Watch {
                     *streaming = false;
                     return Duration::ZERO;
                 }
-                Some((403 | 404 | 405, message)) => {
+                Some((403..=405, message)) => {
                     self.sightings.add(|state| {
                         state.unwatched.insert(self.kind.clone(), message);
                     });

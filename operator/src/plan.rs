@@ -18,6 +18,7 @@ use crate::{
     snapshot::BlobId,
 };
 
+pub(crate) use order::of_deletion;
 pub use order::{STAGES, Stage};
 
 /// An object that is to be applied.

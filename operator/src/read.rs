@@ -97,12 +97,15 @@ impl Reader {
             };
             self.files.insert(file.blob, Arc::clone(&content));
             manifests.held.extend(content.held.iter().cloned());
-            problems.extend(content.faults.iter().map(|(object, fault)| Problem {
-                path: file.path.to_string(),
-                line: Some(fault.line),
-                object: object.clone(),
-                reason: fault.reason,
-                message: fault.message.clone(),
+            problems.extend(content.faults.iter().map(|(object, fault)| {
+                let fault = object::in_file(fault, &file.path);
+                Problem {
+                    path: file.path.to_string(),
+                    line: Some(fault.line),
+                    object: object.clone(),
+                    reason: fault.reason,
+                    message: fault.message,
+                }
             }));
             manifests
                 .declared

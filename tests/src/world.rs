@@ -278,6 +278,20 @@ impl World {
         })
     }
 
+    /// Deletes a configuration and waits until it is gone.
+    ///
+    /// # Errors
+    /// When it is still there at the limit.
+    pub async fn delete(&self, key: &ConfigurationKey) -> Result<()> {
+        let api = self.configurations(&key.namespace);
+        api.delete(&key.name, &kube::api::DeleteParams::default())
+            .await?;
+        self.eventually(&format!("{key} is deleted"), || async {
+            Ok(api.get_opt(&key.name).await?.is_none())
+        })
+        .await
+    }
+
     /// Asks for a sync at once, as a person may.
     ///
     /// # Errors

@@ -119,6 +119,13 @@ fn reason(key: &ObjectKey, error: &Error) -> (Reason, String) {
             ),
         ),
         422 => (Reason::Invalid, words),
+        // The API server's word for a field that the schema does not have, or of the wrong type.
+        500 if refusal
+            .message
+            .starts_with("failed to create typed patch object") =>
+        {
+            (Reason::Invalid, words)
+        }
         code => (Reason::Unavailable, format!("{words} (status {code})")),
     }
 }

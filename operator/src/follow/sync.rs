@@ -12,7 +12,7 @@ use super::Follow;
 use crate::{
     ObjectKey, Problem, Reason,
     apply::{Deletion, Outcome},
-    plan::{Plan, Terms, Work, plan},
+    plan::{Plan, Terms, Work, of_deletion, plan},
     snapshot::CommitId,
     tenant::Chain,
 };
@@ -302,46 +302,71 @@ impl Follow {
     /// Deletes what is no longer declared. Gives how many are gone, and how many should be but are
     /// not.
     async fn prune(&mut self, plan: &Plan) -> (u32, usize) {
-        let (mut gone, mut kept) = (0, 0);
-        let declared: HashSet<&ObjectKey> = plan.prune.iter().collect();
+        let orphans: HashSet<&ObjectKey> = plan.prune.iter().collect();
         self.object_problems
-            .retain(|key, problem| problem.reason != Reason::NotPruned || declared.contains(key));
-        // One after the other: what comes first in the order must be gone first.
-        for key in &plan.prune {
+            .retain(|key, problem| problem.reason != Reason::NotPruned || orphans.contains(key));
+        let deleted = self.delete(&plan.prune).await;
+        (deleted.gone, deleted.failed)
+    }
+
+    /// Deletes objects, given in the order of deletion: those of one place in it at once, the next
+    /// when they are done.
+    pub(super) async fn delete(&mut self, keys: &[ObjectKey]) -> Deleted {
+        let mut deleted = Deleted::default();
+        for group in keys.chunk_by(|a, b| of_deletion(a) == of_deletion(b)) {
             if self.cancel.is_cancelled() {
                 break;
             }
-            let Some(resource) = self.kinds.preferred(&key.group, &key.kind) else {
-                continue;
-            };
-            let uid = self
-                .inventory
-                .find(key)
-                .and_then(|entry| entry.applied)
-                .map(|(uid, _)| uid);
-            match self.applier.delete(key, uid, resource).await {
-                Deletion::Gone => {
-                    gone += 1;
-                    tracing::info!(object = %key, "pruned");
-                    self.inventory.remove(key);
-                    self.object_problems.remove(key);
+            let works: Vec<_> = group
+                .iter()
+                .filter_map(|key| {
+                    let resource = self.kinds.preferred(&key.group, &key.kind)?.clone();
+                    let entry = self.inventory.find(key)?;
+                    Some((key.clone(), entry.applied.map(|(uid, _)| uid), resource))
+                })
+                .collect();
+            let applier = Arc::clone(&self.applier);
+            let outcomes = stream::iter(works).map(|(key, uid, resource)| {
+                let applier = Arc::clone(&applier);
+                async move {
+                    let outcome = applier.delete(&key, uid, &resource).await;
+                    (key, outcome)
                 }
-                Deletion::NotOurs | Deletion::Kept => {
-                    tracing::info!(object = %key, "left alone: it is not ours to prune");
-                    self.inventory.remove(key);
-                    self.object_problems.remove(key);
-                }
-                // Its watch says when it is gone.
-                Deletion::Lingers => {}
-                Deletion::Failed(problem) => {
-                    kept += 1;
-                    tracing::warn!(object = %key, "{}", problem.message);
-                    self.object_problems.insert(key.clone(), problem);
+            });
+            let mut outcomes = outcomes.buffer_unordered(CONCURRENCY);
+            while let Some((key, outcome)) = outcomes.next().await {
+                match outcome {
+                    Deletion::Gone => {
+                        deleted.gone += 1;
+                        tracing::info!(object = %key, "pruned");
+                        self.inventory.remove(&key);
+                        self.object_problems.remove(&key);
+                    }
+                    Deletion::NotOurs | Deletion::Kept => {
+                        tracing::info!(object = %key, "left alone: it is not ours to prune");
+                        self.inventory.remove(&key);
+                        self.object_problems.remove(&key);
+                    }
+                    // Its watch says when it is gone.
+                    Deletion::Lingers => deleted.lingering += 1,
+                    Deletion::Failed(problem) => {
+                        deleted.failed += 1;
+                        tracing::warn!(object = %key, "{}", problem.message);
+                        self.object_problems.insert(key, problem);
+                    }
                 }
             }
         }
-        (gone, kept)
+        deleted
     }
+}
+
+/// How many of some objects were deleted.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Deleted {
+    gone: u32,
+    pub(super) failed: usize,
+    pub(super) lingering: usize,
 }
 
 /// Whether time alone may solve it.

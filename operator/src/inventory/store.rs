@@ -3,9 +3,12 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use k8s_openapi::{ByteString, api::core::v1::ConfigMap};
+use gitmoor_crds::SourceControlConfiguration;
+use k8s_openapi::{
+    ByteString, api::core::v1::ConfigMap, apimachinery::pkg::apis::meta::v1::OwnerReference,
+};
 use kube::{
-    Api, Client,
+    Api, Client, Resource as _, ResourceExt as _,
     api::{DeleteParams, ListParams, PostParams},
     core::ObjectMeta,
 };
@@ -48,17 +51,22 @@ pub struct Store {
     api: Api<ConfigMap>,
     namespace: String,
     name: String,
+    /// The configuration, where it lies in the same namespace: the inventory goes with it, even when
+    /// its operator is gone before.
+    owner: Option<OwnerReference>,
     /// The resource version of each chunk, as last read or written.
     versions: BTreeMap<u32, String>,
 }
 
 impl Store {
-    /// The inventory of the configuration `namespace`/`name`, kept in the namespace `home`.
-    pub fn new(client: Client, home: &str, namespace: &str, name: &str) -> Self {
+    /// The inventory of a configuration, kept in the namespace `home`.
+    pub fn new(client: Client, home: &str, configuration: &SourceControlConfiguration) -> Self {
+        let namespace = configuration.namespace().unwrap_or_default();
         Self {
             api: Api::namespaced(client, home),
-            namespace: namespace.to_owned(),
-            name: name.to_owned(),
+            owner: configuration.owner_ref(&()).filter(|_| home == namespace),
+            name: configuration.name_any(),
+            namespace,
             versions: BTreeMap::new(),
         }
     }
@@ -97,7 +105,12 @@ impl Store {
             .filter_map(|map| {
                 let name = map.metadata.name.clone()?;
                 let chunk: u32 = name.rsplit('.').next()?.parse().ok()?;
-                (name == self.chunk_name(chunk)).then_some((chunk, map))
+                // One that a configuration of the same name has left is about to go.
+                let ours = self.owner.as_ref().is_none_or(|owner| {
+                    let owners = map.metadata.owner_references.iter().flatten();
+                    owners.into_iter().any(|one| one.uid == owner.uid)
+                });
+                (ours && name == self.chunk_name(chunk)).then_some((chunk, map))
             })
             .collect();
         // Higher chunks first: they are written first, and so are never the older ones.
@@ -187,6 +200,7 @@ impl Store {
             metadata: ObjectMeta {
                 name: Some(name.clone()),
                 resource_version: version.clone(),
+                owner_references: self.owner.clone().map(|owner| vec![owner]),
                 labels: Some(BTreeMap::from([
                     (LABEL.to_owned(), self.label()),
                     (

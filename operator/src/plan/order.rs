@@ -57,7 +57,7 @@ pub(super) fn of_kind(key: &ObjectKey) -> u8 {
 }
 
 /// The order of deletions: that of applying, backwards.
-pub(super) fn of_deletion(key: &ObjectKey) -> u8 {
+pub(crate) fn of_deletion(key: &ObjectKey) -> u8 {
     match Stage::of(key, key.namespace.is_some()) {
         Stage::Intercepting => 0,
         Stage::Namespaced => 100 - of_kind(key),

@@ -126,7 +126,7 @@ impl Search<'_> {
             if let Some(chart) = self.chart_of(&file.path, folder) {
                 if told.insert(chart.clone()) {
                     self.problem(
-                        &format!("{chart}/Chart.yaml").trim_start_matches('/').to_owned(),
+                        format!("{chart}/Chart.yaml").trim_start_matches('/'),
                         Reason::OtherTool,
                         "the folder is a Helm chart, which does not run here: it is skipped; commit what `helm template` prints".to_owned(),
                     );

@@ -91,7 +91,9 @@ pub(super) fn read(
     };
     let (group, version) = api_version.rsplit_once('/').unwrap_or(("", api_version));
     if is_of_another_tool(group, kind) {
-        content.faults.push((None, fault(Reason::OtherTool, format!("{kind} is a file of Kustomize, which does not run here: it is skipped, and the files beside it are applied as they are; commit what `kustomize build` prints"))));
+        content
+            .faults
+            .push((None, fault(Reason::OtherTool, KUSTOMIZE.to_owned())));
         return;
     }
     let Some(name) = text("/metadata/name") else {
@@ -146,6 +148,22 @@ pub(super) fn read(
         digest: Digest::of(&value),
         options,
     });
+}
+
+const KUSTOMIZE: &str = "this is a file of Kustomize, which does not run here: it is skipped, and the files beside it are applied as they are; commit what `kustomize build` prints";
+
+/// A fault in a file of this name: Kustomize's own need not say what they are.
+pub(super) fn in_file(fault: &Fault, path: &str) -> Fault {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    if fault.reason == Reason::NoKind && matches!(name, "kustomization.yaml" | "kustomization.yml")
+    {
+        return Fault {
+            line: fault.line,
+            reason: Reason::OtherTool,
+            message: KUSTOMIZE.to_owned(),
+        };
+    }
+    fault.clone()
 }
 
 fn is_of_another_tool(group: &str, kind: &str) -> bool {

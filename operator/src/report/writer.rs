@@ -19,8 +19,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// How long to wait after a write failed.
 const RETRY: Duration = Duration::from_secs(5);
 
-/// The field manager of every status, whoever writes it: an operator, or the agent for a
-/// configuration that no operator may serve.
+/// The field manager of an operator's status.
 const MANAGER: &str = "gitmoor";
 
 /// Why a status was not written.

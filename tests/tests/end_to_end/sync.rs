@@ -212,3 +212,63 @@ async fn a_suspended_configuration_does_nothing_until_it_is_resumed() -> Result<
     assert!(world.config_map(&namespace, "a").await?.is_some());
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn deleting_a_configuration_keeps_or_deletes_what_it_applied_as_it_says() -> Result<()> {
+    let world = world().await;
+    for prune in [false, true] {
+        let namespace = world.namespace("end").await?;
+        let repository = world
+            .repository(
+                &namespace,
+                &[("a.yaml", &map("a", "1")), ("b.yaml", &map("b", "1"))],
+            )
+            .await?;
+        let mut spec = world.spec(&namespace);
+        spec.prune_on_delete = prune;
+        let key = world.follow(&namespace, "shop", spec).await?;
+        world.synced(&key, &repository.head()?).await?;
+        world.delete(&key).await?;
+        world
+            .eventually("the inventory is gone", || async {
+                let maps = world
+                    .kubectl(&["-n", &namespace, "get", "configmaps", "-o", "name"])
+                    .await?;
+                Ok(!maps.contains("gitmoor-inventory"))
+            })
+            .await?;
+        let left = world.applied_config_maps(&namespace).await?;
+        assert_eq!(
+            left.len(),
+            if prune { 0 } else { 2 },
+            "prune on delete: {prune}"
+        );
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_great_deletion_waits_for_a_confirmation_of_its_commit() -> Result<()> {
+    let world = world().await;
+    let namespace = world.namespace("guard").await?;
+    let all = files(24);
+    let repository = world.repository(&namespace, &borrowed(&all)).await?;
+    let key = world
+        .follow(&namespace, "shop", world.spec(&namespace))
+        .await?;
+    world.synced(&key, &repository.head()?).await?;
+    let removed: Vec<&str> = all[..13].iter().map(|(path, _)| path.as_str()).collect();
+    let commit = repository.commit(&[], &removed, "more than half")?;
+    let status = world.synced(&key, &commit).await?;
+    assert_eq!(status.problems.len(), 1, "{status:#?}");
+    assert_eq!(status.problems[0].reason, "Guarded");
+    assert_eq!(world.applied_config_maps(&namespace).await?.len(), 24);
+    world
+        .annotate(&key, "gitmoor.io/confirm-prune", &commit)
+        .await?;
+    world
+        .eventually("13 are deleted", || async {
+            Ok(world.applied_config_maps(&namespace).await?.len() == 11)
+        })
+        .await
+}
