@@ -2,6 +2,7 @@
 //! over to the library that does the work; it knows how to start the others, not how they work.
 
 mod agent;
+mod check;
 mod failure;
 mod kubernetes;
 mod logs;
@@ -34,6 +35,7 @@ enum Command {
     Agent(agent::Agent),
     Operator(operator::Operator),
     Portal(portal::Portal),
+    Check(check::Check),
     /// Prints the CustomResourceDefinition of SourceControlConfiguration as YAML.
     #[command(after_help = "Example:\n  gitmoor crds | kubectl apply -f -")]
     Crds,
@@ -41,6 +43,7 @@ enum Command {
 
 const EXAMPLES: &str = "\
 Examples:
+  gitmoor check .
   gitmoor crds | kubectl apply -f -
   gitmoor agent --kubeconfig ~/.kube/config --runtime in-process
   gitmoor operator --namespace team-a --scope namespace
@@ -61,6 +64,7 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Agent(arguments) => agent::run(arguments),
         Command::Operator(arguments) => operator::run(arguments),
         Command::Portal(arguments) => portal::run(arguments),
+        Command::Check(arguments) => check::run(&arguments),
         Command::Crds => print(&gitmoor_crds::definition_yaml()),
     }
 }

@@ -2,6 +2,7 @@
 
 #[cfg(test)]
 mod cli {
+    mod check;
     mod command_line;
     mod logs;
     mod program;

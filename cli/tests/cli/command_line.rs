@@ -6,7 +6,14 @@ use super::program::{gitmoor, outcome};
 
 #[test]
 fn every_command_has_help_with_an_example() {
-    let commands: [&[&str]; 5] = [&[], &["agent"], &["operator"], &["portal"], &["crds"]];
+    let commands: [&[&str]; 6] = [
+        &[],
+        &["agent"],
+        &["operator"],
+        &["portal"],
+        &["check"],
+        &["crds"],
+    ];
     for command in commands {
         let (code, help, _) = outcome(&mut gitmoor(&[command, &["-h"]].concat()));
         assert_eq!(code, 0);
@@ -19,7 +26,7 @@ fn every_command_has_help_with_an_example() {
         help.contains("GITMOOR_OPERATOR__ALLOW_HTTP is operator.allowHttp"),
         "{help}"
     );
-    for command in ["agent", "operator", "portal", "crds"] {
+    for command in ["agent", "operator", "portal", "check", "crds"] {
         assert!(
             help.contains(&format!("\n  {command} ")),
             "{command}: {help}"
