@@ -1,13 +1,18 @@
 //! The engine's own tests: pure parts as tables, the rest on a real control plane and real Git
 //! servers.
 
+#[cfg(test)]
 #[path = "operator/inventory.rs"]
 mod inventory;
+#[cfg(test)]
 #[path = "operator/manifest.rs"]
 mod manifest;
+#[cfg(test)]
 #[path = "operator/plan.rs"]
 mod plan;
+#[cfg(test)]
 #[path = "operator/read.rs"]
 mod read;
+#[cfg(test)]
 #[path = "operator/report.rs"]
 mod report;

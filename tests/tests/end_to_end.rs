@@ -1,15 +1,21 @@
 //! From a commit to live objects and back to a status, on a real control plane with a real Git
 //! server. All but a few tests share one cluster, each in namespaces of its own.
 
+#[cfg(test)]
 #[path = "end_to_end/crashes.rs"]
 mod crashes;
+#[cfg(test)]
 #[path = "end_to_end/drift.rs"]
 mod drift;
+#[cfg(test)]
 #[path = "end_to_end/failures.rs"]
 mod failures;
+#[cfg(test)]
 #[path = "end_to_end/repositories.rs"]
 mod repositories;
+#[cfg(test)]
 #[path = "end_to_end/sync.rs"]
 mod sync;
+#[cfg(test)]
 #[path = "end_to_end/tenancy.rs"]
 mod tenancy;

@@ -148,8 +148,7 @@ mod tests {
 
     #[test]
     fn usage_is_read_from_proc() {
-        let status =
-            "VmHWM:\t   3072 kB\nVmRSS:\t   2048 kB\nRssAnon:\t 1024 kB\nThreads:\t4\n";
+        let status = "VmHWM:\t   3072 kB\nVmRSS:\t   2048 kB\nRssAnon:\t 1024 kB\nThreads:\t4\n";
         let stat = "42 (a) b) S 1 42 42 0 -1 4194560 1 0 0 0 150 50 0 0 20 0 1 0";
         let usage = usage(status, stat, 100).unwrap();
         assert_eq!(

@@ -67,7 +67,7 @@ impl Figure {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Report {
-    kubernetes: String,
+    kubernetes: &'static str,
     cores: usize,
     optimized: bool,
     scale: f64,
@@ -75,7 +75,7 @@ pub(crate) struct Report {
 }
 
 impl Report {
-    pub(crate) fn new(kubernetes: String, scale: f64) -> Self {
+    pub(crate) fn new(kubernetes: &'static str, scale: f64) -> Self {
         Self {
             kubernetes,
             cores: std::thread::available_parallelism().map_or(0, usize::from),
@@ -101,7 +101,11 @@ impl Report {
             "\nKubernetes {}, {} cores, {}, scale {}\n{HEAD}",
             self.kubernetes,
             self.cores,
-            if self.optimized { "release" } else { "NOT OPTIMIZED" },
+            if self.optimized {
+                "release"
+            } else {
+                "NOT OPTIMIZED"
+            },
             self.scale
         );
         for figure in &self.figures {

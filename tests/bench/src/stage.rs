@@ -236,7 +236,12 @@ impl Stage {
                 "rolebindings",
                 binding(OPERATOR, "ClusterRole", "gitmoor-namespace-operator"),
             ),
-            (rbac, "RoleBinding", "rolebindings", binding(own, "Role", own)),
+            (
+                rbac,
+                "RoleBinding",
+                "rolebindings",
+                binding(own, "Role", own),
+            ),
         ] {
             let api = self.objects(group, "v1", kind, plural, namespace);
             let name = body["metadata"]["name"].as_str().unwrap_or_default();
@@ -248,7 +253,10 @@ impl Stage {
 
     /// A file that says how to reach the cluster as a ServiceAccount.
     pub(crate) async fn kubeconfig(&self, (namespace, account): (&str, &str)) -> Result<PathBuf> {
-        let config = self.cluster.service_account_config(namespace, account).await?;
+        let config = self
+            .cluster
+            .service_account_config(namespace, account)
+            .await?;
         // As text, since the token does not show itself.
         let token = config.auth_info.token.context("it has a token")?;
         let token = serde_json::to_value(kube::config::AuthInfo {
@@ -270,7 +278,12 @@ impl Stage {
     }
 
     /// A settings file; what holds for operators is below `engine` or `operator`.
-    pub(crate) fn settings(&self, name: &str, mut settings: Value, engine: &str) -> Result<PathBuf> {
+    pub(crate) fn settings(
+        &self,
+        name: &str,
+        mut settings: Value,
+        engine: &str,
+    ) -> Result<PathBuf> {
         settings[engine] = json!({
             "allowHttp": true,
             "directory": self.path(&format!("{name}-repositories")),

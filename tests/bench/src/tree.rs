@@ -23,7 +23,6 @@ metadata:
   labels:
     app: {name}
 spec:
-  clusterIP: None
   selector:
     app: {name}
   ports:
@@ -93,7 +92,7 @@ pub(crate) fn package_bodies(name: &str) -> [serde_json::Value; 4] {
     [
         json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata}),
         json!({"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": {
-            "clusterIP": "None", "selector": {"app": name}, "ports": [{"port": 80}]}}),
+            "selector": {"app": name}, "ports": [{"port": 80}]}}),
         json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": {
             "replicas": 0,
             "selector": {"matchLabels": {"app": name}},
@@ -168,7 +167,10 @@ mod tests {
             .lines()
             .zip(after.lines())
             .filter(|(before, after)| before != after);
-        assert_eq!(differ.collect::<Vec<_>>(), [("  key: value-60", "  key: new")]);
+        assert_eq!(
+            differ.collect::<Vec<_>>(),
+            [("  key: value-60", "  key: new")]
+        );
     }
 
     #[test]
