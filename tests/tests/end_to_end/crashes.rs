@@ -186,3 +186,102 @@ async fn a_sync_survives_the_death_of_each_part() -> Result<()> {
     process.kill().await?;
     Ok(())
 }
+
+/// Runs an operator in this process until what is awaited has come.
+async fn operator_until(
+    world: &World,
+    settings: &gitmoor_operator::Settings,
+    awaited: impl Future<Output = Result<()>>,
+) -> Result<()> {
+    let cancel = tokio_util::sync::CancellationToken::new();
+    let config = world.cluster.user_config("operator", &[]);
+    let running = tokio::spawn(gitmoor_operator::run(
+        settings.clone(),
+        config,
+        cancel.clone(),
+    ));
+    let result = awaited.await;
+    cancel.cancel();
+    running.await??;
+    result
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_writes_no_object() -> Result<()> {
+    let world = World::without_agent().await?;
+    let namespace = world.namespace("restart").await?;
+    let arguments = [
+        "-n",
+        &namespace,
+        "create",
+        "rolebinding",
+        "operator",
+        "--clusterrole=cluster-admin",
+        "--user=operator",
+    ];
+    world.kubectl(&arguments).await?;
+    let files: Vec<_> = (0..40).map(|n| map(n, "0")).collect();
+    let files: Vec<_> = files
+        .iter()
+        .map(|(path, text)| (path.as_str(), text.as_str()))
+        .collect();
+    let repository = world.repository(&namespace, &files).await?;
+    let key = world
+        .follow(&namespace, "shop", world.spec(&namespace))
+        .await?;
+    let commit = repository.head()?;
+    let store = tempfile::tempdir()?;
+    let mut settings = gitmoor_operator::Settings {
+        namespace: Some(namespace.clone()),
+        ..gitmoor_operator::Settings::default()
+    };
+    settings.engine.allow_http = true;
+    settings.engine.directory = store.path().join("first");
+    operator_until(&world, &settings, async {
+        world.synced(&key, &commit).await.map(|_| ())
+    })
+    .await?;
+
+    // With the Git store, as in a container that was restarted, and without, as in another pod.
+    for directory in ["first", "second"] {
+        settings.engine.directory = store.path().join(directory);
+        let mark = world.mark()?;
+        let before = world.status(&key).await?.instance;
+        let asked = world.git.requests();
+        operator_until(&world, &settings, async {
+            world
+                .until(&key, "served anew", |status| {
+                    status.instance != before && status.instance.is_some()
+                })
+                .await?;
+            world
+                .eventually("the repository was asked", || async {
+                    Ok(world.git.requests() > asked)
+                })
+                .await?;
+            // It watches what it has applied: so the plan has been made, and drift is looked for.
+            world
+                .eventually("its objects are watched", || async {
+                    let sent = world.cluster.audit().since(mark).await?;
+                    Ok(sent.iter().any(|one| {
+                        one.user == "operator"
+                            && one.verb == "watch"
+                            && one.resource == "configmaps"
+                    }))
+                })
+                .await?;
+            // A commit that changes nothing passes through the whole pipeline after all that.
+            let next = repository.commit(&[("NOTES", directory)], &[], directory)?;
+            world.synced(&key, &next).await.map(|_| ())
+        })
+        .await?;
+        let sent = world.cluster.audit().since(mark).await?;
+        let writes: Vec<_> = sent
+            .iter()
+            .filter(|one| one.user == "operator" && one.group != "gitmoor.io")
+            .filter(|one| matches!(one.verb.as_str(), "patch" | "create" | "update" | "delete"))
+            .collect();
+        assert!(writes.is_empty(), "{writes:#?}");
+    }
+    Ok(())
+}
