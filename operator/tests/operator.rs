@@ -1,6 +1,8 @@
 //! The engine's own tests: pure parts as tables, the rest on a real control plane and real Git
 //! servers.
 
+#[path = "operator/fetch.rs"]
+mod fetch;
 #[path = "operator/inventory.rs"]
 mod inventory;
 #[path = "operator/manifest.rs"]
