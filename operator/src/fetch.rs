@@ -1,26 +1,27 @@
 //! Brings commits of a repository: a bare repository on the disk, one commit deep, one reference,
 //! no worktree. What is on the disk can be lost or damaged at any moment and is then fetched anew.
 
-mod certificate;
+mod disk;
 mod error;
+mod http;
 mod options;
 mod remote;
 mod tree;
 
 use std::{
-    cell::Cell,
-    fs,
-    path::{Path, PathBuf},
+    collections::BTreeSet,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::PathBuf,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use git2::{
-    AutotagOption, Cred, CredentialType, Direction, FetchOptions, Oid, ProxyOptions,
-    RemoteCallbacks, RemoteRedirect, Repository,
+    AutotagOption, Direction, ErrorCode, FetchOptions, Oid, RemoteCallbacks, RemoteConnection,
+    RemoteHead, Repository,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -29,19 +30,35 @@ use crate::snapshot::{BlobId, Blobs, CommitId, LoadError, Snapshot};
 pub use error::Error;
 pub use remote::{Credentials, Remote};
 
-/// How long a fetch may take as a whole, however busy the server is.
-const DEADLINE: Duration = Duration::from_mins(5);
-
-/// How much a fetch may bring, in bytes. The largest repositories of manifests are some tens of MiB
-/// at one commit.
-const RECEIVED: usize = 512 << 20;
-
-/// Each fetch adds a pack, and old commits are never looked at again: after so many the repository
-/// is fetched anew and the old one thrown away.
-const FETCHES: usize = 64;
+use http::Exchange;
 
 /// The one reference of the repository on the disk.
 const TIP: &str = "refs/gitmoor/tip";
+
+/// How many other branches a message names.
+const NAMED: usize = 5;
+
+/// What a fetch may take of time and space.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// How long it may take as a whole.
+    pub whole: Duration,
+    /// How long a server may be silent, and how long its list of references may take.
+    pub silence: Duration,
+    /// How much a server may send for one commit, in bytes.
+    pub bytes: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            whole: Duration::from_mins(5),
+            silence: Duration::from_secs(30),
+            // The largest repositories of manifests are some tens of MiB at one commit.
+            bytes: 256 << 20,
+        }
+    }
+}
 
 /// The commits of one repository, on the disk. Cheap to clone.
 #[derive(Clone)]
@@ -51,26 +68,40 @@ pub struct Store {
 
 struct Inner {
     path: PathBuf,
-    repository: Mutex<Option<Repository>>,
-    fetches: AtomicUsize,
+    limits: Limits,
+    /// Held for a fetch, which may take minutes.
+    fetching: Mutex<()>,
+    /// For reading, which must not wait for a fetch. Opened when needed, closed when nothing is
+    /// new: a thousand configurations at rest hold no files open.
+    reader: Mutex<Option<Repository>>,
+    /// Whether something was found that cannot be read.
+    damaged: AtomicBool,
 }
 
 impl Store {
     /// The commits in a folder; nothing is looked at or made yet.
     pub fn new(path: PathBuf) -> Self {
+        Self::with_limits(path, Limits::default())
+    }
+
+    /// The same, with other limits on what a fetch may take.
+    pub fn with_limits(path: PathBuf, limits: Limits) -> Self {
+        options::initialise();
         Self {
             inner: Arc::new(Inner {
                 path,
-                repository: Mutex::new(None),
-                fetches: AtomicUsize::new(0),
+                limits,
+                fetching: Mutex::new(()),
+                reader: Mutex::new(None),
+                damaged: AtomicBool::new(false),
             }),
         }
     }
 
-    /// Asks a remote for its commit, and fetches it when it is not here. Two requests when there
-    /// is nothing new: the second only where the server asks for a password first.
+    /// Asks a remote for its commit, in one request, and fetches it when it is not here. What was
+    /// here before stays until some later fetch.
     ///
-    /// Dropping the future stops the fetch at the next moment that something arrives.
+    /// Dropping the future stops the fetch at once.
     ///
     /// # Errors
     /// When there is no commit to be had; what was here before stays.
@@ -81,47 +112,46 @@ impl Store {
     ) -> Result<CommitId, Error> {
         let stop = cancel.child_token();
         let _stop_when_dropped = stop.clone().drop_guard();
+        let exchange = Exchange::new(remote, self.inner.limits, stop)?;
         let store = self.clone();
-        tokio::task::spawn_blocking(move || store.fetch_now(&remote, &stop))
+        tokio::task::spawn_blocking(move || store.fetch_now(&exchange))
             .await
             .map_err(|error| Error::Internal(error.to_string()))?
     }
 
-    fn fetch_now(&self, remote: &Remote, stop: &CancellationToken) -> Result<CommitId, Error> {
-        options::initialise();
-        let mut repository = self.lock();
-        let exchange = match self.try_exchange(&mut repository, remote, stop) {
+    fn fetch_now(&self, exchange: &Arc<Exchange>) -> Result<CommitId, Error> {
+        let _fetching = lock(&self.inner.fetching);
+        // One that was dropped while it waited asks nothing.
+        exchange.check()?;
+        if self.inner.damaged.swap(false, Ordering::Relaxed) {
+            self.clear()?;
+        }
+        let commit = match self.bring(exchange) {
             // Whatever a process that was killed has left behind.
             Err(Error::Disk(what)) => {
                 tracing::warn!(what, "the Git store is damaged and fetched anew");
-                *repository = None;
-                clear(&self.inner.path)?;
-                self.try_exchange(&mut repository, remote, stop)?
+                self.clear()?;
+                self.bring(exchange)?
             }
             other => other?,
         };
-        let fetched = matches!(exchange, Exchange::Fetched(_));
-        if !fetched || self.inner.fetches.fetch_add(1, Ordering::Relaxed) + 1 < FETCHES {
-            return Ok(exchange.commit());
-        }
-        let fresh = self.inner.path.with_extension("new");
-        clear(&fresh)?;
-        let renewed = exchange_with(&make(&fresh)?, remote, stop)?;
-        *repository = None;
-        clear(&self.inner.path)?;
-        fs::rename(&fresh, &self.inner.path)
-            .map_err(|error| Error::Disk(format!("rename {}: {error}", fresh.display())))?;
-        self.inner.fetches.store(0, Ordering::Relaxed);
-        Ok(renewed.commit())
+        Ok(commit_id(commit))
     }
 
-    fn try_exchange(
-        &self,
-        repository: &mut Option<Repository>,
-        remote: &Remote,
-        stop: &CancellationToken,
-    ) -> Result<Exchange, Error> {
-        exchange_with(open(repository, &self.inner.path)?, remote, stop)
+    fn bring(&self, exchange: &Arc<Exchange>) -> Result<Oid, Error> {
+        let path = &self.inner.path;
+        let repository = disk::open_or_make(path)?;
+        let before = repository.refname_to_id(TIP).ok();
+        let commit = options::with_exchange(exchange, || bring(&repository, exchange, before))?;
+        if before == Some(commit) {
+            *lock(&self.inner.reader) = None;
+            return Ok(commit);
+        }
+        // What is being applied at this moment is still read.
+        let keep: BTreeSet<Oid> = before.into_iter().chain([commit]).collect();
+        drop(repository);
+        disk::tidy(path, &keep, self.inner.limits.bytes)?;
+        Ok(commit)
     }
 
     /// Every file of a commit that was fetched.
@@ -129,193 +159,150 @@ impl Store {
     /// # Errors
     /// When the commit is not here, or has more files than the limit.
     pub fn snapshot(&self, commit: CommitId) -> Result<Snapshot, Error> {
-        let mut repository = self.lock();
-        tree::snapshot(open(&mut repository, &self.inner.path)?, commit)
+        let snapshot = self.read(|repository| tree::snapshot(repository, commit));
+        if let Err(Error::Disk(_)) = snapshot {
+            self.inner.damaged.store(true, Ordering::Relaxed);
+        }
+        snapshot
     }
 
     /// Removes it from the disk.
     pub fn remove(&self) {
-        let mut repository = self.lock();
-        *repository = None;
-        if let Err(error) = clear(&self.inner.path) {
+        let _fetching = lock(&self.inner.fetching);
+        if let Err(error) = self.clear() {
             tracing::warn!(%error, "the Git store was not removed");
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Repository>> {
-        self.inner
-            .repository
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+    fn clear(&self) -> Result<(), Error> {
+        *lock(&self.inner.reader) = None;
+        disk::clear(&self.inner.path)
+    }
+
+    fn read<T>(&self, read: impl FnOnce(&Repository) -> Result<T, Error>) -> Result<T, Error> {
+        let mut reader = lock(&self.inner.reader);
+        let repository = match reader.take() {
+            Some(repository) => repository,
+            None => disk::open(&self.inner.path)?,
+        };
+        read(reader.insert(repository))
     }
 }
 
 impl Blobs for Store {
     fn load(&self, blob: BlobId, limit: usize) -> Result<Vec<u8>, LoadError> {
-        let unreadable = |error: git2::Error| LoadError::Unreadable(error.message().to_owned());
-        let mut repository = self.lock();
-        let repository = open(&mut repository, &self.inner.path)
-            .map_err(|error| LoadError::Unreadable(error.to_string()))?;
-        let oid = Oid::from_bytes(&blob.0).map_err(unreadable)?;
-        let odb = repository.odb().map_err(unreadable)?;
-        // The header first: what is too large is not read.
-        let (size, _) = odb.read_header(oid).map_err(unreadable)?;
-        if size > limit {
-            return Err(LoadError::TooLarge {
-                size: size as u64,
-                limit,
-            });
-        }
-        let object = odb.read(oid).map_err(unreadable)?;
-        Ok(object.data().to_vec())
+        let loaded = self.read(|repository| {
+            let read = || -> Result<_, git2::Error> {
+                let id = Oid::from_bytes(&blob.0)?;
+                let odb = repository.odb()?;
+                // The header first: what is too large is not read.
+                let (size, _) = odb.read_header(id)?;
+                if size > limit {
+                    let size = size as u64;
+                    return Ok(Err(LoadError::TooLarge { size, limit }));
+                }
+                Ok(Ok(odb.read(id)?.data().to_vec()))
+            };
+            read().map_err(|error| {
+                // What is not there may be of a commit long gone.
+                if error.code() != ErrorCode::NotFound {
+                    self.inner.damaged.store(true, Ordering::Relaxed);
+                }
+                disk::damaged(&error)
+            })
+        });
+        loaded.unwrap_or_else(|error| Err(LoadError::Unreadable(error.to_string())))
     }
 }
 
-/// One exchange with the remote: which commit, and when it is new, its files.
-fn exchange_with(
+/// Asks for the commit, and fetches it unless it is the one `before`.
+fn bring(
     repository: &Repository,
-    wanted: &Remote,
-    stop: &CancellationToken,
-) -> Result<Exchange, Error> {
-    let until = Instant::now() + DEADLINE;
-    let failed = |error: &git2::Error| error::classify(error, wanted, stop, until);
-    let mut remote = repository
-        .remote_anonymous(wanted.url())
-        .map_err(|error| failed(&error))?;
-    let mut connection = remote
-        .connect_auth(
-            Direction::Fetch,
-            Some(callbacks(wanted, stop, until)),
-            Some(proxy()),
-        )
-        .map_err(|error| failed(&error))?;
-    let name = wanted.reference();
-    let commit = connection
-        .list()
-        .map_err(|error| failed(&error))?
-        .iter()
-        .find(|head| head.name() == name)
-        .map(|head| head.oid());
-    let Some(commit) = commit else {
-        return Err(Error::BranchNotFound {
-            url: wanted.url().to_owned(),
-            branch: wanted.branch().map(str::to_owned),
-        });
+    exchange: &Arc<Exchange>,
+    before: Option<Oid>,
+) -> Result<Oid, Error> {
+    let wanted = exchange.remote();
+    let failed = |error: git2::Error| {
+        exchange
+            .failure()
+            .unwrap_or_else(|| Error::RepositoryUnreachable {
+                url: wanted.url().to_owned(),
+                what: error.message().to_owned(),
+            })
     };
-    let tip = repository.refname_to_id(TIP).ok();
-    if tip == Some(commit)
+    let mut remote = repository.remote_anonymous(wanted.url()).map_err(failed)?;
+    let mut connection = remote
+        .connect_auth(Direction::Fetch, None, None)
+        .map_err(failed)?;
+    let name = wanted.reference();
+    let commit = listed(&connection, wanted, &name)?;
+    if before == Some(commit)
         && repository
             .find_commit(commit)
             .and_then(|one| one.tree())
             .is_ok()
     {
-        return Ok(Exchange::Known(commit_id(commit)));
+        return Ok(commit);
     }
-    let mut fetch = FetchOptions::new();
-    fetch
+    let mut callbacks = RemoteCallbacks::new();
+    callbacks.transfer_progress(|_| exchange.check().is_ok());
+    callbacks.sideband_progress(|_| exchange.check().is_ok());
+    let mut options = FetchOptions::new();
+    options
         .depth(1)
         .download_tags(AutotagOption::None)
         .update_fetchhead(false)
-        .follow_redirects(RemoteRedirect::None)
-        .proxy_options(proxy())
-        .remote_callbacks(callbacks(wanted, stop, until));
-    let specification = format!("+{name}:{TIP}");
+        .remote_callbacks(callbacks);
     connection
         .remote()
-        .fetch(&[specification], Some(&mut fetch), None)
-        .map_err(|error| failed(&error))?;
-    // The branch may have moved on since it was listed.
-    let tip = repository
-        .refname_to_id(TIP)
-        .map_err(|error| Error::Disk(error.message().to_owned()))?;
-    Ok(Exchange::Fetched(commit_id(tip)))
+        .fetch(&[format!("+{name}:{TIP}")], Some(&mut options), None)
+        .map_err(|error| {
+            // A server that sends nonsense and a disk that is full look alike to libgit2.
+            let stopped = || exchange.check().err();
+            let failure = exchange.failure().or_else(stopped);
+            failure.unwrap_or_else(|| disk::damaged(&error))
+        })?;
+    // What is said to be there must be: the reference is written whatever the pack held.
+    repository
+        .find_commit(commit)
+        .map_err(|error| disk::damaged(&error))?;
+    Ok(commit)
 }
 
-/// What came of asking.
-enum Exchange {
-    Known(CommitId),
-    Fetched(CommitId),
-}
-
-impl Exchange {
-    fn commit(&self) -> CommitId {
-        match self {
-            Self::Known(commit) | Self::Fetched(commit) => *commit,
-        }
+fn listed(
+    connection: &RemoteConnection<'_, '_, '_>,
+    wanted: &Remote,
+    name: &str,
+) -> Result<Oid, Error> {
+    let unreadable = |error: git2::Error| Error::RepositoryUnreachable {
+        url: wanted.url().to_owned(),
+        what: error.message().to_owned(),
+    };
+    let heads = connection.list().map_err(unreadable)?;
+    if let Some(head) = heads.iter().find(|head| name_of(head) == Some(name)) {
+        return Ok(head.oid());
     }
+    let branches = heads
+        .iter()
+        .filter_map(|head| name_of(head)?.strip_prefix("refs/heads/"));
+    Err(Error::BranchNotFound {
+        url: wanted.url().to_owned(),
+        branch: wanted.branch().map(str::to_owned),
+        others: branches.take(NAMED).map(str::to_owned).collect(),
+    })
+}
+
+/// The name of a reference; `None` for one that is no UTF-8, on which git2 panics.
+fn name_of<'a>(head: &'a RemoteHead<'_>) -> Option<&'a str> {
+    catch_unwind(AssertUnwindSafe(|| head.name())).ok()
 }
 
 fn commit_id(oid: Oid) -> CommitId {
     let mut id = [0; 20];
-    id.copy_from_slice(&oid.as_bytes()[..20]);
+    id.copy_from_slice(oid.as_bytes());
     CommitId(id)
 }
 
-fn open<'a>(repository: &'a mut Option<Repository>, path: &Path) -> Result<&'a Repository, Error> {
-    if repository.is_none() {
-        *repository = Some(match Repository::open_bare(path) {
-            Ok(opened) => opened,
-            Err(_) => {
-                clear(path)?;
-                make(path)?
-            }
-        });
-    }
-    Ok(repository.as_ref().expect("it was opened above"))
-}
-
-fn make(path: &Path) -> Result<Repository, Error> {
-    let disk =
-        |error: git2::Error| Error::Disk(format!("make {}: {}", path.display(), error.message()));
-    let repository = Repository::init_bare(path).map_err(disk)?;
-    // To another host a redirect is not followed: it would be shown the password. This holds for
-    // the connection that lists references, which takes no option.
-    let mut config = repository.config().map_err(disk)?;
-    config
-        .set_bool("http.followRedirects", false)
-        .map_err(disk)?;
-    Ok(repository)
-}
-
-fn clear(path: &Path) -> Result<(), Error> {
-    match fs::remove_dir_all(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(Error::Disk(format!("remove {}: {error}", path.display())))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// As the environment says; libgit2 ignores it unless it is asked not to.
-fn proxy<'a>() -> ProxyOptions<'a> {
-    let mut proxy = ProxyOptions::new();
-    proxy.auto();
-    proxy
-}
-
-fn callbacks<'a>(
-    remote: &'a Remote,
-    stop: &'a CancellationToken,
-    until: Instant,
-) -> RemoteCallbacks<'a> {
-    let mut callbacks = RemoteCallbacks::new();
-    // libgit2 asks again and again after a refusal.
-    let asked = Cell::new(false);
-    callbacks.credentials(move |_, _, allowed| {
-        if asked.replace(true) {
-            return Err(git2::Error::from_str(error::REFUSED));
-        }
-        match remote.credentials().basic() {
-            Some((user, password)) if allowed.contains(CredentialType::USER_PASS_PLAINTEXT) => {
-                Cred::userpass_plaintext(user, password)
-            }
-            _ => Err(git2::Error::from_str(error::NOT_GIVEN)),
-        }
-    });
-    callbacks.transfer_progress(move |progress| {
-        !stop.is_cancelled() && Instant::now() < until && progress.received_bytes() < RECEIVED
-    });
-    callbacks.sideband_progress(move |_| !stop.is_cancelled() && Instant::now() < until);
-    callbacks.certificate_check(move |found, host| certificate::check(remote, found, host));
-    callbacks
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

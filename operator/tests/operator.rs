@@ -2,6 +2,9 @@
 //! servers.
 
 #[cfg(test)]
+#[path = "operator/fetch.rs"]
+mod fetch;
+#[cfg(test)]
 #[path = "operator/inventory.rs"]
 mod inventory;
 #[cfg(test)]

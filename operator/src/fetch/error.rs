@@ -1,18 +1,5 @@
 //! Why there is no commit, in words for whoever reads the status.
 
-use std::time::Instant;
-
-use git2::{ErrorClass, ErrorCode};
-use tokio_util::sync::CancellationToken;
-
-use super::Remote;
-
-/// What our callback says when the server did not take the password.
-pub(super) const REFUSED: &str = "the credentials were refused";
-
-/// What our callback says when there is no password to give.
-pub(super) const NOT_GIVEN: &str = "no credentials are given";
-
 /// Why there is no commit.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -36,20 +23,24 @@ pub enum Error {
         what: &'static str,
     },
     /// The repository has no such branch, or is empty.
-    #[error("{url} has no {}: push it, or name another in reference.branch", branch_words(.branch.as_deref()))]
+    #[error("{url} has no {}", branch_words(.branch.as_deref(), .others))]
     BranchNotFound {
         /// The address.
         url: String,
         /// The branch; absent for the default one.
         branch: Option<String>,
+        /// Some of the branches that it has.
+        others: Vec<String>,
     },
     /// The server's certificate is signed by nobody whom we trust, or is for another host.
     #[error(
-        "the certificate of {url} is not trusted: put the authority that signed it into ca.crt of the credentials' Secret"
+        "the certificate of {url} is not trusted ({what}): put the authority that signed it into ca.crt of the credentials' Secret"
     )]
     CertificateUntrusted {
         /// The address.
         url: String,
+        /// What is wrong with it.
+        what: String,
     },
     /// The server cannot be reached, or failed.
     #[error("{url} cannot be read: {what}; it is tried again by itself")]
@@ -103,86 +94,13 @@ impl Error {
     }
 }
 
-fn branch_words(branch: Option<&str>) -> String {
+fn branch_words(branch: Option<&str>, others: &[String]) -> String {
+    let has = others.join(", ");
     match branch {
-        Some(branch) => format!("branch {branch}"),
-        None => "commit on its default branch".to_owned(),
-    }
-}
-
-/// What libgit2's error means. It has few codes of its own, so that its words count too.
-pub(super) fn classify(
-    error: &git2::Error,
-    remote: &Remote,
-    stop: &CancellationToken,
-    until: Instant,
-) -> Error {
-    let url = remote.url().to_owned();
-    let words = error.message();
-    if stop.is_cancelled() {
-        return Error::Stopped;
-    }
-    match (error.class(), error.code()) {
-        _ if words.contains(REFUSED) => Error::AuthenticationFailed {
-            url,
-            what: "correct username and password in the Secret",
-        },
-        _ if words.contains(NOT_GIVEN) => Error::AuthenticationFailed {
-            url,
-            what: "put username and password into a Secret and name it in credentials",
-        },
-        (_, ErrorCode::Auth) => Error::AuthenticationFailed {
-            url,
-            what: "correct username and password in the Secret",
-        },
-        (_, ErrorCode::Certificate) | (ErrorClass::Ssl, _) if words.contains("certificate") => {
-            Error::CertificateUntrusted { url }
+        _ if others.is_empty() => "commit yet: push one".to_owned(),
+        Some(branch) => {
+            format!("branch {branch}; it has {has}: push it, or name another in reference.branch")
         }
-        (_, ErrorCode::User) if Instant::now() >= until => Error::TimedOut { url },
-        (_, ErrorCode::User) => Error::TooLarge(format!(
-            "{url} sends more than {} MiB for one commit",
-            super::RECEIVED >> 20
-        )),
-        (_, ErrorCode::Timeout) => Error::TimedOut { url },
-        _ if words.contains("timed out") => Error::TimedOut { url },
-        (ErrorClass::Http, _) => http(url, words),
-        (
-            ErrorClass::Odb
-            | ErrorClass::Os
-            | ErrorClass::Repository
-            | ErrorClass::Config
-            | ErrorClass::Filesystem
-            | ErrorClass::Reference
-            | ErrorClass::Indexer
-            | ErrorClass::Zlib,
-            _,
-        ) => Error::Disk(words.to_owned()),
-        _ => Error::RepositoryUnreachable {
-            url,
-            what: words.to_owned(),
-        },
-    }
-}
-
-/// libgit2 says `unexpected http status code: 404`.
-fn http(url: String, words: &str) -> Error {
-    let code = words
-        .rsplit(' ')
-        .next()
-        .and_then(|code| code.parse::<u16>().ok());
-    match code {
-        Some(404 | 410) => Error::RepositoryNotFound { url },
-        Some(401 | 403) => Error::AuthenticationFailed {
-            url,
-            what: "the server says that they do not suffice",
-        },
-        Some(code) => Error::RepositoryUnreachable {
-            url,
-            what: format!("the server answered with status {code}"),
-        },
-        None => Error::RepositoryUnreachable {
-            url,
-            what: words.to_owned(),
-        },
+        None => format!("commit on its default branch; it has {has}: name one in reference.branch"),
     }
 }

@@ -1,24 +1,63 @@
-//! libgit2's options, which hold for the whole process.
+//! What holds for libgit2 in the whole process.
 #![allow(unsafe_code)]
 
-use std::sync::Once;
+use std::{
+    cell::RefCell,
+    sync::{Arc, Once},
+};
 
-/// How long a server may be silent, in milliseconds: without it a fetch waits for ever.
-const SILENCE: i32 = 30_000;
+use git2::{ConfigLevel, opts, transport};
 
-/// How long a connection may take, in milliseconds.
-const CONNECT: i32 = 10_000;
+use super::http::{Exchange, Transport};
 
-/// Sets the options, once.
+thread_local! {
+    /// The fetch that this thread is in: libgit2 gives a transport nothing but the address.
+    static CURRENT: RefCell<Option<Arc<Exchange>>> = const { RefCell::new(None) };
+}
+
+/// Does something with libgit2, whose HTTP is this exchange meanwhile.
+pub(super) fn with_exchange<T>(exchange: &Arc<Exchange>, act: impl FnOnce() -> T) -> T {
+    struct Reset;
+    impl Drop for Reset {
+        fn drop(&mut self) {
+            CURRENT.take();
+        }
+    }
+    CURRENT.set(Some(Arc::clone(exchange)));
+    let _reset = Reset;
+    act()
+}
+
+/// Sets the options, once. Every use of libgit2 in this process comes after it.
 pub(super) fn initialise() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        // SAFETY: these write plain numbers inside libgit2, which is not thread-safe against
-        // itself; `Once` lets one thread do it, before this process opens its first connection.
-        let result = unsafe {
-            git2::opts::set_server_timeout_in_milliseconds(SILENCE)
-                .and_then(|()| git2::opts::set_server_connect_timeout_in_milliseconds(CONNECT))
-        };
-        result.expect("libgit2 takes positive numbers");
+        // Trees are walked once and blobs read once.
+        opts::enable_caching(false);
+        // A person's or a machine's settings of `git` could lead an address elsewhere.
+        for level in [
+            ConfigLevel::ProgramData,
+            ConfigLevel::System,
+            ConfigLevel::XDG,
+            ConfigLevel::Global,
+        ] {
+            // SAFETY: not thread-safe against libgit2's own reads; `Once` makes every caller wait,
+            // and nothing in this process uses libgit2 before it has been here.
+            unsafe { opts::set_search_path(level, "") }.expect("libgit2 knows these levels");
+        }
+        for scheme in ["http", "https"] {
+            // SAFETY: must not run beside the creation of a transport, which comes after it, as
+            // above.
+            let registered = unsafe {
+                transport::register(scheme, |remote| {
+                    let exchange = CURRENT.with_borrow(Clone::clone);
+                    let exchange = exchange.ok_or_else(|| {
+                        git2::Error::from_str("HTTP is for fetches alone in this process")
+                    })?;
+                    transport::Transport::smart(remote, true, Transport(exchange))
+                })
+            };
+            registered.expect("each scheme is registered once");
+        }
     });
 }

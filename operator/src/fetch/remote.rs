@@ -2,9 +2,10 @@
 
 use std::{fmt, sync::Arc};
 
+use reqwest::Certificate;
 use url::Url;
 
-use super::Error;
+use super::{Error, http};
 
 /// A repository, a reference of it, and the credentials for it.
 #[derive(Clone, Debug)]
@@ -27,6 +28,12 @@ impl Remote {
         allow_http: bool,
     ) -> Result<Self, Error> {
         let not_allowed = |what: &str| Error::NotAllowed(what.to_owned());
+        // A URL's parser takes these out silently.
+        if url.chars().any(|c| c.is_whitespace() || c.is_control()) {
+            return Err(not_allowed(
+                "the repository's address holds a space or a line break: take it out",
+            ));
+        }
         let parsed = Url::parse(url).map_err(|error| {
             Error::NotAllowed(format!("the repository's address is no URL: {error}"))
         })?;
@@ -37,6 +44,18 @@ impl Remote {
         }
         if parsed.host_str().is_none_or(str::is_empty) {
             return Err(not_allowed("the repository's address names no host"));
+        }
+        if parsed.query().is_some() || parsed.fragment().is_some() {
+            return Err(not_allowed(
+                "the repository's address has a ? or #: write it without; a token belongs into a Secret",
+            ));
+        }
+        if let Some(branch) = &branch
+            && !git2::Reference::is_valid_name(&format!("refs/heads/{branch}"))
+        {
+            return Err(Error::NotAllowed(format!(
+                "{branch:?} is no name of a branch: correct reference.branch"
+            )));
         }
         match parsed.scheme() {
             "https" => {}
@@ -74,6 +93,10 @@ impl Remote {
         self.branch.as_deref()
     }
 
+    pub(super) fn address(&self) -> &Url {
+        &self.url
+    }
+
     pub(super) fn reference(&self) -> String {
         match &self.branch {
             Some(branch) => format!("refs/heads/{branch}"),
@@ -90,34 +113,39 @@ impl Remote {
 #[derive(Default)]
 pub struct Credentials {
     basic: Option<(String, String)>,
-    /// Certificates that the server's may be signed by, as DER.
-    authorities: Vec<rustls::pki_types::CertificateDer<'static>>,
+    /// One that trusts the authority of `ca.crt`; absent without one.
+    client: Option<reqwest::Client>,
 }
 
 impl Credentials {
-    /// Credentials from the entries of a Secret.
+    /// Credentials from the entries of a Secret. The certificates of `authority` (PEM) are trusted
+    /// beside the system's.
     ///
     /// # Errors
-    /// When a password has no user name, or the certificate is none.
+    /// When there is a user name or a password alone, or the certificate is none.
     pub fn new(
         username: Option<String>,
         password: Option<String>,
         authority: Option<String>,
     ) -> Result<Self, String> {
-        use rustls::pki_types::{CertificateDer, pem::PemObject as _};
         let basic = match (username, password) {
             (Some(username), Some(password)) => Some((username, password)),
             (None, None) => None,
             (Some(_), None) => return Err("it has username and no password".to_owned()),
             (None, Some(_)) => return Err("it has password and no username".to_owned()),
         };
-        let authorities = match authority {
-            None => Vec::new(),
-            Some(pem) => CertificateDer::pem_slice_iter(pem.as_bytes())
-                .collect::<Result<Vec<_>, _>>()
-                .map_err(|error| format!("ca.crt is no certificate in PEM: {error}"))?,
+        let client = match authority {
+            None => None,
+            Some(pem) => {
+                let authorities = Certificate::from_pem_bundle(pem.as_bytes())
+                    .map_err(|_| "ca.crt is no certificate in PEM".to_owned())?;
+                if authorities.is_empty() {
+                    return Err("ca.crt holds no certificate in PEM".to_owned());
+                }
+                Some(http::client(authorities)?)
+            }
         };
-        Ok(Self { basic, authorities })
+        Ok(Self { basic, client })
     }
 
     pub(super) fn basic(&self) -> Option<(&str, &str)> {
@@ -126,8 +154,11 @@ impl Credentials {
             .map(|(user, password)| (user.as_str(), password.as_str()))
     }
 
-    pub(super) fn authorities(&self) -> &[rustls::pki_types::CertificateDer<'static>] {
-        &self.authorities
+    pub(super) fn client(&self) -> Result<reqwest::Client, String> {
+        match &self.client {
+            Some(client) => Ok(client.clone()),
+            None => http::client(Vec::new()),
+        }
     }
 }
 

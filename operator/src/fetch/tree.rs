@@ -1,81 +1,104 @@
 //! The files of a commit. Names are text in memory and never paths on our disk.
 
-use git2::{ObjectType, Oid, Repository, Tree};
+use git2::{Oid, Repository, Tree, TreeEntry};
 
-use super::Error;
+use super::{Error, disk::damaged};
 use crate::snapshot::{BlobId, CommitId, File, FileKind, Snapshot};
 
-/// How many files a commit may have.
-const FILES: usize = 200_000;
+/// How many files and folders a commit may have. A few small objects can name each other so that
+/// they unfold to any number.
+const ENTRIES: usize = 250_000;
+
+/// How long all paths together may be, in bytes; a name can be a megabyte, and be named often.
+const PATHS: usize = 64 << 20;
 
 /// How deep folders may be nested.
 const DEPTH: usize = 64;
 
 /// Every file of a commit, in the order of paths.
 pub(super) fn snapshot(repository: &Repository, commit: CommitId) -> Result<Snapshot, Error> {
-    let disk = |error: git2::Error| Error::Disk(error.message().to_owned());
+    let disk = |error: git2::Error| damaged(&error);
     let oid = Oid::from_bytes(&commit.0).map_err(disk)?;
     let tree = repository
         .find_commit(oid)
         .and_then(|one| one.tree())
         .map_err(disk)?;
-    let mut files = Vec::new();
-    walk(repository, &tree, &mut String::new(), 0, &mut files)?;
+    let mut walk = Walk {
+        repository,
+        path: String::new(),
+        files: Vec::new(),
+        entries: 0,
+        length: 0,
+    };
+    walk.tree(&tree, 0)?;
+    let mut files = walk.files;
     // Git orders a folder as if its name ended with a slash.
     files.sort_unstable_by(|a, b| a.path.cmp(&b.path));
     Ok(Snapshot { commit, files })
 }
 
-fn walk(
-    repository: &Repository,
-    tree: &Tree<'_>,
-    path: &mut String,
-    depth: usize,
-    files: &mut Vec<File>,
-) -> Result<(), Error> {
-    if depth > DEPTH {
-        return Err(Error::TooLarge(format!(
-            "{path} is more than {DEPTH} folders deep"
-        )));
-    }
-    for entry in tree {
-        let name = String::from_utf8_lossy(entry.name_bytes());
-        // No tree that Git itself made has these.
-        if name.is_empty() || name == "." || name == ".." || name.contains('/') {
-            continue;
+struct Walk<'a> {
+    repository: &'a Repository,
+    path: String,
+    files: Vec<File>,
+    entries: usize,
+    length: usize,
+}
+
+impl Walk<'_> {
+    fn tree(&mut self, tree: &Tree<'_>, depth: usize) -> Result<(), Error> {
+        if depth > DEPTH {
+            return Err(Error::TooLarge(format!(
+                "the commit has folders more than {DEPTH} deep"
+            )));
         }
-        let before = path.len();
-        if !path.is_empty() {
-            path.push('/');
-        }
-        path.push_str(&name);
-        let kind = match (entry.kind(), entry.filemode()) {
-            (Some(ObjectType::Tree), _) => {
-                let tree = repository
-                    .find_tree(entry.id())
-                    .map_err(|error| Error::Disk(error.message().to_owned()))?;
-                walk(repository, &tree, path, depth + 1, files)?;
-                None
+        for entry in tree {
+            let name = String::from_utf8_lossy(entry.name_bytes());
+            // Git never checks these out, so nobody misses them; `git fsck` says so.
+            if name.is_empty()
+                || name == "."
+                || name == ".."
+                || name.contains('/')
+                || name.eq_ignore_ascii_case(".git")
+            {
+                continue;
             }
-            (Some(ObjectType::Commit), _) => Some(FileKind::Submodule),
-            (_, 0o120_000) => Some(FileKind::Link),
-            _ => Some(FileKind::File),
-        };
-        if let Some(kind) = kind {
-            if files.len() == FILES {
+            self.entries += 1;
+            self.length += self.path.len() + name.len();
+            if self.entries > ENTRIES || self.length > PATHS {
                 return Err(Error::TooLarge(format!(
-                    "the commit has more than {FILES} files"
+                    "the commit has more than {ENTRIES} files and folders, or paths of more than {} MiB",
+                    PATHS >> 20
                 )));
             }
-            let mut blob = [0; 20];
-            blob.copy_from_slice(&entry.id().as_bytes()[..20]);
-            files.push(File {
-                path: path.as_str().into(),
-                blob: BlobId(blob),
-                kind,
-            });
+            let before = self.path.len();
+            if before > 0 {
+                self.path.push('/');
+            }
+            self.path.push_str(&name);
+            self.entry(&entry, depth)?;
+            self.path.truncate(before);
         }
-        path.truncate(before);
+        Ok(())
     }
-    Ok(())
+
+    fn entry(&mut self, entry: &TreeEntry<'_>, depth: usize) -> Result<(), Error> {
+        let kind = match entry.filemode() & 0o170_000 {
+            0o040_000 => {
+                let tree = self.repository.find_tree(entry.id());
+                return self.tree(&tree.map_err(|error| damaged(&error))?, depth + 1);
+            }
+            0o120_000 => FileKind::Link,
+            0o160_000 => FileKind::Submodule,
+            _ => FileKind::File,
+        };
+        let mut blob = [0; 20];
+        blob.copy_from_slice(entry.id().as_bytes());
+        self.files.push(File {
+            path: self.path.as_str().into(),
+            blob: BlobId(blob),
+            kind,
+        });
+        Ok(())
+    }
 }

@@ -8,4 +8,4 @@ mod server;
 mod tls;
 
 pub use repository::{GitError, Repository};
-pub use server::{Fault, Server, ServerError, ServerOptions};
+pub use server::{Fault, Received, Server, ServerError, ServerOptions};

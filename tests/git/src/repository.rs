@@ -2,8 +2,10 @@
 
 use std::{
     fs, io,
+    io::Write as _,
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    thread,
 };
 
 /// Why a repository is not as asked for.
@@ -139,7 +141,15 @@ impl Repository {
     /// # Errors
     /// When it fails.
     pub fn git(&self, arguments: &[&str]) -> Result<String, GitError> {
-        let output = Command::new("git")
+        self.git_with_input(arguments, b"")
+    }
+
+    /// Runs `git` in the repository with an input and gives what it prints, trimmed.
+    ///
+    /// # Errors
+    /// When it fails.
+    pub fn git_with_input(&self, arguments: &[&str], input: &[u8]) -> Result<String, GitError> {
+        let mut child = Command::new("git")
             .arg("-C")
             .arg(&self.path)
             .args(arguments)
@@ -148,9 +158,18 @@ impl Repository {
             .env("GIT_CONFIG_NOSYSTEM", "1")
             .env("GIT_AUTHOR_DATE", "2026-01-01T00:00:00Z")
             .env("GIT_COMMITTER_DATE", "2026-01-01T00:00:00Z")
-            .stdin(Stdio::null())
-            .output()
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
             .map_err(|source| io_error("start git", source))?;
+        let mut stdin = child.stdin.take().expect("it was piped");
+        let output = thread::scope(|scope| {
+            // A git that fails early does not read its input; its exit status tells.
+            scope.spawn(move || drop(stdin.write_all(input)));
+            child.wait_with_output()
+        })
+        .map_err(|source| io_error("run git", source))?;
         if !output.status.success() {
             return Err(GitError::Git {
                 command: arguments.join(" "),

@@ -5,21 +5,22 @@ use std::{
     io,
     net::SocketAddr,
     path::PathBuf,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
+use futures::{StreamExt as _, stream};
 use http::{
     Request, Response, StatusCode,
     header::{AUTHORIZATION, LOCATION, WWW_AUTHENTICATE},
 };
-use http_body_util::Full;
-use hyper::{body::Incoming, service::service_fn};
+use http_body_util::{BodyExt as _, Full, StreamBody, combinators::UnsyncBoxBody};
+use hyper::{
+    body::{Frame, Incoming},
+    service::service_fn,
+};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo},
     server::conn::auto,
@@ -33,6 +34,9 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{GitError, Repository, backend, tls};
+
+/// What it answers with.
+type Body = UnsyncBoxBody<Bytes, Infallible>;
 
 /// How a server is to be.
 #[derive(Debug, Default)]
@@ -54,6 +58,26 @@ pub enum Fault {
     Silence,
     /// Every request is sent to this address instead.
     Redirect(String),
+    /// The true answer, a byte every 50 ms.
+    Drip,
+    /// The same, for the list of references as it should be and objects alone byte by byte.
+    DripObjects,
+}
+
+/// A request that it has had.
+#[derive(Clone, Debug)]
+pub struct Received {
+    /// Its path and query.
+    pub target: String,
+    /// Whether it carried credentials.
+    pub with_credentials: bool,
+}
+
+impl Received {
+    /// Whether it asked for objects, and not only for the list of references.
+    pub fn is_for_objects(&self) -> bool {
+        self.target.ends_with("/git-upload-pack")
+    }
 }
 
 /// Why there is no server.
@@ -80,8 +104,7 @@ struct Shared {
     directory: PathBuf,
     basic: Option<(String, String)>,
     fault: Mutex<Option<Fault>>,
-    requests: AtomicUsize,
-    authorized: AtomicUsize,
+    received: Mutex<Vec<Received>>,
     cancel: CancellationToken,
 }
 
@@ -112,8 +135,7 @@ impl Server {
             directory,
             basic: options.basic,
             fault: Mutex::new(None),
-            requests: AtomicUsize::new(0),
-            authorized: AtomicUsize::new(0),
+            received: Mutex::default(),
             cancel: cancel.clone(),
         });
         let this = Arc::clone(&shared);
@@ -181,12 +203,18 @@ impl Server {
 
     /// How many requests it has had.
     pub fn requests(&self) -> usize {
-        self.shared.requests.load(Ordering::Relaxed)
+        self.received().len()
     }
 
     /// How many requests it has had that carried credentials.
     pub fn requests_with_credentials(&self) -> usize {
-        self.shared.authorized.load(Ordering::Relaxed)
+        let received = self.received();
+        received.iter().filter(|one| one.with_credentials).count()
+    }
+
+    /// The requests that it has had.
+    pub fn received(&self) -> Vec<Received> {
+        self.shared.received().clone()
     }
 
     /// Ends it.
@@ -218,19 +246,26 @@ impl Shared {
         }
     }
 
-    async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
-        self.requests.fetch_add(1, Ordering::Relaxed);
+    async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
         let given = request.headers().get(AUTHORIZATION).cloned();
-        if given.is_some() {
-            self.authorized.fetch_add(1, Ordering::Relaxed);
-        }
+        let received = Received {
+            target: request.uri().to_string(),
+            with_credentials: given.is_some(),
+        };
+        let for_objects = received.is_for_objects();
+        self.received().push(received);
         let fault = self
             .fault
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone();
+        let drips = match fault {
+            Some(Fault::Drip) => true,
+            Some(Fault::DripObjects) => for_objects,
+            _ => false,
+        };
         match fault {
-            None => {}
+            None | Some(Fault::Drip | Fault::DripObjects) => {}
             Some(Fault::Status(code)) => return status(code),
             Some(Fault::Silence) => {
                 self.cancel.cancelled().await;
@@ -260,14 +295,34 @@ impl Shared {
         }
         let user = self.basic.as_ref().map(|(user, _)| user.as_str());
         match backend::answer(&self.directory, user, request).await {
-            Ok(response) => response,
+            Ok(response) if drips => response.map(drip),
+            Ok(response) => response.map(Body::new),
             Err(_) => status(500),
         }
     }
+
+    fn received(&self) -> MutexGuard<'_, Vec<Received>> {
+        self.received.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
-fn status(code: u16) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::default());
+/// The same content, byte by byte.
+fn drip(whole: Full<Bytes>) -> Body {
+    let bytes = whole.into_data_stream().flat_map(|chunk| {
+        let Ok(chunk) = chunk;
+        stream::iter(0..chunk.len()).then(move |place| {
+            let byte = chunk.slice(place..=place);
+            async move {
+                sleep(Duration::from_millis(50)).await;
+                Ok::<_, Infallible>(Frame::data(byte))
+            }
+        })
+    });
+    Body::new(StreamBody::new(bytes))
+}
+
+fn status(code: u16) -> Response<Body> {
+    let mut response = Response::new(Body::default());
     *response.status_mut() =
         StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     response
