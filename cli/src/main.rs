@@ -4,6 +4,7 @@
 mod agent;
 mod check;
 mod failure;
+mod install;
 mod kubernetes;
 mod logs;
 mod operator;
@@ -36,6 +37,7 @@ enum Command {
     Operator(operator::Operator),
     Portal(portal::Portal),
     Check(check::Check),
+    Install(install::Install),
     /// Prints the CustomResourceDefinition of SourceControlConfiguration as YAML.
     #[command(after_help = "Example:\n  gitmoor crds | kubectl apply -f -")]
     Crds,
@@ -44,7 +46,7 @@ enum Command {
 const EXAMPLES: &str = "\
 Examples:
   gitmoor check .
-  gitmoor crds | kubectl apply -f -
+  gitmoor install | kubectl apply --server-side -f -
   gitmoor agent --kubeconfig ~/.kube/config --runtime in-process
   gitmoor operator --namespace team-a --scope namespace
   gitmoor portal --data-directory /var/lib/gitmoor-portal --listen 0.0.0.0:8443";
@@ -65,6 +67,7 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Operator(arguments) => operator::run(arguments),
         Command::Portal(arguments) => portal::run(arguments),
         Command::Check(arguments) => check::run(&arguments),
+        Command::Install(arguments) => print(&install::run(&arguments)?),
         Command::Crds => print(&gitmoor_crds::definition_yaml()),
     }
 }

@@ -8,4 +8,5 @@ mod cli {
     mod program;
     mod reload;
     mod services;
+    mod without_arm;
 }

@@ -6,18 +6,19 @@ use super::program::{gitmoor, outcome};
 
 #[test]
 fn every_command_has_help_with_an_example() {
-    let commands: [&[&str]; 6] = [
+    let commands: [&[&str]; 7] = [
         &[],
         &["agent"],
         &["operator"],
         &["portal"],
         &["check"],
+        &["install"],
         &["crds"],
     ];
     for command in commands {
         let (code, help, _) = outcome(&mut gitmoor(&[command, &["-h"]].concat()));
         assert_eq!(code, 0);
-        let example = ["gitmoor", command.first().unwrap_or(&"crds")].join(" ");
+        let example = ["gitmoor", command.first().unwrap_or(&"install")].join(" ");
         let examples = help.split_once("Example").expect(&help).1;
         assert!(examples.contains(&example), "{help}");
     }
@@ -26,7 +27,7 @@ fn every_command_has_help_with_an_example() {
         help.contains("GITMOOR_OPERATOR__ALLOW_HTTP is operator.allowHttp"),
         "{help}"
     );
-    for command in ["agent", "operator", "portal", "check", "crds"] {
+    for command in ["agent", "operator", "portal", "check", "install", "crds"] {
         assert!(
             help.contains(&format!("\n  {command} ")),
             "{command}: {help}"
