@@ -147,10 +147,16 @@ impl Loop {
                 self.tenants.insert(write.namespace.clone(), client);
             }
         }
+        let units = units(writes);
         let start = Instant::now();
         let this = &*self;
-        stream::iter(writes)
-            .map(|write| this.send_one(write))
+        stream::iter(units)
+            .map(|unit| async move {
+                for write in unit {
+                    this.send_one(write).await?;
+                }
+                Ok::<_, anyhow::Error>(())
+            })
             .buffer_unordered(AT_ONCE)
             .try_collect::<()>()
             .await?;
@@ -191,6 +197,23 @@ impl Loop {
 pub(crate) fn of(writes: &[Write], purpose: Purpose) -> Vec<Write> {
     let some = writes.iter().filter(|write| write.purpose == purpose);
     some.cloned().collect()
+}
+
+/// Writes of which each waits for the one before: a binding needs its role.
+fn units(writes: &[Write]) -> Vec<Vec<&Write>> {
+    let mut units: Vec<Vec<&Write>> = Vec::new();
+    let mut rights: HashMap<&str, usize> = HashMap::new();
+    for write in writes {
+        if write.purpose == Purpose::Rights
+            && let Some(unit) = rights.get(write.namespace.as_str())
+        {
+            units[*unit].push(write);
+            continue;
+        }
+        rights.insert(&write.namespace, units.len());
+        units.push(vec![write]);
+    }
+    units
 }
 
 /// The tokens of one tenant's operator.
