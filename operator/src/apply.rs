@@ -187,6 +187,10 @@ impl Applier {
         {
             Ok(Some(metadata)) => metadata,
             Ok(None) => return Deletion::Gone,
+            // Nothing of ours was ever known there: it is what the server refused to apply.
+            Err(Error::Refused(refusal)) if uid.is_none() && refusal.code == 403 => {
+                return Deletion::NotOurs;
+            }
             Err(error) => return failed(&error),
         };
         let Some(seen) = Seen::of(&metadata, &self.manager) else {

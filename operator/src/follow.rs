@@ -370,7 +370,7 @@ impl Follow {
         problems.extend(self.plan_problems.iter().cloned());
         problems.extend(self.object_problems.values().cloned());
         self.facts.problems = problems;
-        self.facts.counts.total = u32::try_from(self.inventory.len()).unwrap_or(u32::MAX);
+        self.facts.counts.total = u32::try_from(self.inventory.touched()).unwrap_or(u32::MAX);
         let result = self.reporter.write(&self.facts).await;
         self.facts.problems = Vec::new();
         match result {

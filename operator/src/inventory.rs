@@ -34,6 +34,9 @@ pub struct Entry {
     pub live: Live,
     /// Where it is declared, as an index into the manifests; never stored.
     pub declared: Option<u32>,
+    /// Whether it was announced by this process and refused ever since, so that nothing in the
+    /// cluster is of our making; never stored.
+    pub untouched: bool,
 }
 
 /// What is known of the live object of an entry.
@@ -119,6 +122,7 @@ impl Inventory {
                 new.push(place.key().clone());
                 place.insert(Entry {
                     version,
+                    untouched: true,
                     ..Entry::default()
                 });
             }
@@ -160,16 +164,26 @@ impl Inventory {
             self.stale.insert(chunk);
         }
         entry.live = Live::There { seen, epoch };
+        entry.untouched = false;
     }
 
-    /// Records that our write failed: what is live is not known to be what was asked for.
-    pub fn failed(&mut self, key: &ObjectKey) {
+    /// Records that our write failed: what is live is not known to be what was asked for. `refused`
+    /// says that the write certainly had no effect.
+    pub fn failed(&mut self, key: &ObjectKey, refused: bool) {
         let chunk = self.chunk_of(key);
-        if let Some(entry) = self.entries.get_mut(key)
-            && entry.digest.take().is_some()
-        {
+        let Some(entry) = self.entries.get_mut(key) else {
+            return;
+        };
+        entry.untouched &= refused;
+        if entry.digest.take().is_some() {
             self.stale.insert(chunk);
         }
+    }
+
+    /// How many objects may be in the cluster by our making.
+    pub fn touched(&self) -> usize {
+        let entries = self.entries.values();
+        entries.filter(|entry| !entry.untouched).count()
     }
 
     /// Records what a watch saw; true when it is news of an object that is in the inventory.
@@ -189,6 +203,7 @@ impl Inventory {
             return false;
         }
         entry.live = Live::There { seen, epoch };
+        entry.untouched = false;
         true
     }
 

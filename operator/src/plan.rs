@@ -315,7 +315,7 @@ fn deletions(
     plan: &mut Plan,
 ) {
     orphans.retain(|key| {
-        let gone = inventory.find(key).is_none_or(|entry| entry.live == Live::Gone)
+        let gone = inventory.find(key).is_none_or(|entry| entry.live == Live::Gone || entry.untouched)
             // Its definition is gone, and so is every object of the kind.
             || (kinds.preferred(&key.group, &key.kind).is_none() && !kinds.is_stale(&key.group));
         if gone {

@@ -211,7 +211,9 @@ impl Follow {
     /// Takes note of what is wrong with an object.
     pub(super) fn failed(&mut self, problem: Problem) {
         if let Some(key) = &problem.object {
-            self.inventory.failed(key);
+            // An answer that did not come may have been a yes.
+            let refused = problem.reason != Reason::Unavailable;
+            self.inventory.failed(key, refused);
             tracing::warn!(object = %key, path = problem.path, line = problem.line, reason = %problem.reason, "{}", problem.message);
             self.object_problems.insert(key.clone(), problem);
         }

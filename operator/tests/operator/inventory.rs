@@ -137,7 +137,7 @@ fn a_list_of_one_namespace_says_nothing_of_others() {
 #[test]
 fn a_failed_write_leaves_the_object_and_forgets_what_it_is() {
     let mut inventory = with_one();
-    inventory.failed(&key("a"));
+    inventory.failed(&key("a"), true);
     assert_eq!(inventory.find(&key("a")).unwrap().digest, None);
     assert_eq!(inventory.len(), 1);
 }

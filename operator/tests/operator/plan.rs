@@ -231,6 +231,23 @@ fn what_is_no_longer_declared_is_pruned() {
 }
 
 #[test]
+fn what_was_refused_and_never_applied_is_forgotten_without_a_question() {
+    let mut inventory = applied(&maps(0..1));
+    let namespace = key("", "Namespace", None, "shop");
+    for one in [&map_key("refused"), &namespace, &map_key("unclear")] {
+        inventory.announce([(one.clone(), "v1".into())]);
+    }
+    inventory.failed(&map_key("refused"), true);
+    inventory.failed(&namespace, true);
+    inventory.failed(&map_key("unclear"), false);
+    assert_eq!(inventory.touched(), 2);
+    let plan = plan(&manifests(maps(0..1)), &inventory, &kinds(), TERMS);
+    assert!(plan.problems.is_empty(), "{:?}", plan.problems);
+    assert_eq!(plan.forget.len(), 2);
+    assert_eq!(plan.prune, [map_key("unclear")]);
+}
+
+#[test]
 fn nothing_is_pruned_while_something_may_be_hidden_or_when_it_is_not_asked_for() {
     let inventory = applied(&maps(0..3));
     for terms in [

@@ -82,6 +82,16 @@ spec: {repository: https://git.example.org/evil.git, scope: cluster}
         Some("True"),
         "{status:#?}"
     );
+
+    // What was refused leaves nothing to delete, and nothing to ask about.
+    let removed = lines.map(|(path, _)| path);
+    let commit = repository.commit(&[], &removed, "never mind")?;
+    let status = world.synced(&key, &commit).await?;
+    assert_eq!(
+        condition(&status, "Ready").map(|one| one.0),
+        Some("True"),
+        "{status:#?}"
+    );
     Ok(())
 }
 
