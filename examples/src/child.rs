@@ -87,7 +87,8 @@ impl Drop for Child {
     }
 }
 
-/// Takes away what would set something in Gitmoor's programs, or send them through a proxy.
+/// Takes away what would set something in Gitmoor's programs, or send them through a proxy: all that
+/// they talk to is on this machine.
 pub(crate) fn without_settings(command: &mut Command) {
     for (name, _) in env::vars_os() {
         if name.to_string_lossy().starts_with("GITMOOR_") {
@@ -95,6 +96,9 @@ pub(crate) fn without_settings(command: &mut Command) {
         }
     }
     command.env_remove("KUBECONFIG");
+    for name in ["NO_PROXY", "no_proxy"] {
+        command.env(name, "127.0.0.1");
+    }
 }
 
 /// What the demo's program does as `demo child PARENT PROGRAM ARGUMENT...`: asks the kernel to be

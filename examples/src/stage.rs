@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 use gitmoor_arm::ClusterId;
-use gitmoor_cluster::Cluster;
+use gitmoor_cluster::{Cluster, Mark, Request};
 use gitmoor_crds::{SourceControlConfiguration, SourceControlConfigurationStatus};
 use gitmoor_git::{Repository, Server, ServerOptions};
 use kube::{Api, Client};
@@ -26,6 +26,10 @@ use crate::{
 
 /// How long a step may take; a loaded machine is slow.
 const LIMIT: Duration = Duration::from_secs(120);
+
+/// How often to look whether something has happened.
+const SHORTEST_WAIT: Duration = Duration::from_millis(1);
+const LONGEST_WAIT: Duration = Duration::from_millis(50);
 
 /// What this cluster is called in ARM.
 const CLUSTER: &str =
@@ -90,6 +94,7 @@ impl Stage {
 
         let agent = start_agent(&gitmoor, &folder, &cluster, &url).await?;
         terminal.say("agent              with the rights of examples/install/agent.yaml");
+        terminal.say(&format!("all of it          in {}", folder.display()));
         let client = cluster.admin_client();
         Ok(Self {
             agent,
@@ -128,6 +133,24 @@ impl Stage {
         Ok(object.and_then(|object| object.status).unwrap_or_default())
     }
 
+    /// A place in the log of what the API server was asked.
+    pub(crate) fn mark(&self) -> Result<Mark> {
+        Ok(self.cluster.audit().mark()?)
+    }
+
+    /// What a team's operator has asked about an object since, watches left out.
+    pub(crate) async fn requests_about(
+        &self,
+        team: &str,
+        object: &str,
+        mark: Mark,
+    ) -> Result<Vec<Request>> {
+        let operator = format!("system:serviceaccount:{team}:gitmoor-operator");
+        let mut requests = self.cluster.audit().since(mark).await?;
+        requests.retain(|one| one.user == operator && one.name == object && one.verb != "watch");
+        Ok(requests)
+    }
+
     /// Waits until an answer is there.
     pub(crate) async fn until<T>(
         &mut self,
@@ -143,7 +166,9 @@ impl Stage {
             if start.elapsed() > LIMIT {
                 bail!("not within {} s: {what}", LIMIT.as_secs());
             }
-            sleep(Duration::from_millis(5)).await;
+            // So that the time that is told is right to a few per cent.
+            let wait = start.elapsed() / 20;
+            sleep(wait.clamp(SHORTEST_WAIT, LONGEST_WAIT)).await;
         }
     }
 

@@ -13,7 +13,7 @@ use kube::{
     Api,
     api::{Patch, PatchParams},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::time::sleep;
 
 use crate::{Stage, Terminal};
@@ -138,6 +138,7 @@ async fn heal(stage: &mut Stage, terminal: &Terminal) -> Result<()> {
         field_manager: Some("kubectl-patch".to_owned()),
         ..PatchParams::default()
     };
+    let mark = stage.mark()?;
     let edited = maps
         .patch("shop-settings", &parameters, &Patch::Merge(&patch))
         .await?;
@@ -161,8 +162,13 @@ async fn heal(stage: &mut Stage, terminal: &Terminal) -> Result<()> {
         value,
     ];
     stage.kubectl(terminal, &arguments).await?;
+    let sent = stage.requests_about("shop", "shop-settings", mark).await?;
+    ensure!(
+        matches!(sent.as_slice(), [one] if one.verb == "patch"),
+        "the operator sent {sent:?}"
+    );
     terminal.done(&format!(
-        "healed {milliseconds} ms after the edit: a watch saw it, and nothing else was sent"
+        "healed {milliseconds} ms after the edit: a watch told of it, and one PATCH undid it"
     ));
     Ok(())
 }
@@ -196,7 +202,7 @@ async fn refuse(stage: &mut Stage, terminal: &Terminal) -> Result<()> {
     let listed = stage.kubectl(terminal, &arguments).await?;
     ensure!(listed.contains("NotFound"), "the object was planted");
     let report = compliance(stage, "shop", "Noncompliant").await?;
-    terminal.say("ARM knows as well:");
+    terminal.say("What ARM says of the shop:");
     terminal.output(&report);
     terminal.done("the API server refused it, and the team is told the file and the line");
 
@@ -251,7 +257,7 @@ fn is_ready(status: &SourceControlConfigurationStatus) -> bool {
     conditions.any(|one| one.type_ == "Ready" && one.status == "True")
 }
 
-/// Waits until ARM knows what became of a configuration, and gives what it says.
+/// Waits until ARM knows what became of a configuration, and gives its words for a person.
 async fn compliance(stage: &mut Stage, team: &str, state: &str) -> Result<String> {
     let what = format!("ARM says that {team} is {state}");
     let report = stage
@@ -261,7 +267,11 @@ async fn compliance(stage: &mut Stage, team: &str, state: &str) -> Result<String
             Ok((report["complianceState"] == state).then_some(report))
         })
         .await?;
-    Ok(format!("{report:#}"))
+    // ARM's message is a text that holds JSON.
+    let message = report["message"].as_str().unwrap_or_default();
+    let message: Value = serde_json::from_str(message).unwrap_or_default();
+    let words = message["OperatorMessage"].as_str().unwrap_or_default();
+    Ok(format!("{state}: {words}"))
 }
 
 async fn greeting(stage: &Stage) -> Result<String> {

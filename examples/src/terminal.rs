@@ -33,7 +33,8 @@ impl Terminal {
 
     /// What the next step is about.
     pub fn heading(&self, text: &str) {
-        self.print(BOLD, &format!("\n== {text}"));
+        self.print("", "");
+        self.print(BOLD, &format!("== {text}"));
     }
 
     /// A sentence.
