@@ -91,13 +91,10 @@ impl Drop for Child {
 /// they talk to is on this machine.
 pub(crate) fn without_settings(command: &mut Command) {
     for (name, _) in env::vars_os() {
-        if name.to_string_lossy().starts_with("GITMOOR_") {
+        let upper = name.to_string_lossy().to_ascii_uppercase();
+        if upper.starts_with("GITMOOR_") || upper.ends_with("_PROXY") || upper == "KUBECONFIG" {
             command.env_remove(name);
         }
-    }
-    command.env_remove("KUBECONFIG");
-    for name in ["NO_PROXY", "no_proxy"] {
-        command.env(name, "127.0.0.1");
     }
 }
 
