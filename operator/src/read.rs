@@ -120,6 +120,7 @@ impl Reader {
                     options: object.options,
                 }));
         }
+        manifests.declared.shrink_to_fit();
         (manifests, problems)
     }
 
@@ -144,6 +145,9 @@ impl Reader {
             };
             object::read(document, index, &mut word, &mut content);
         }
+        // Most files hold one object, and a list has room for four at first: with thousands of
+        // files that is most of the memory.
+        content.objects.shrink_to_fit();
         content
     }
 }
