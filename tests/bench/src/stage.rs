@@ -321,7 +321,7 @@ impl Stage {
         let api = self.configurations(namespace);
         eventually(&format!("{namespace} has applied {commit}"), || async {
             let status = api.get(NAME).await?.status.unwrap_or_default();
-            Ok(is_applied(&status, commit)?)
+            is_applied(&status, commit)
         })
         .await
     }
@@ -377,6 +377,13 @@ impl Stage {
             mark = next;
         }
         Ok(())
+    }
+
+    /// Processor time of the API server and its store so far, in seconds: what a measured program
+    /// costs them, which other work on the machine does not change much.
+    pub(crate) fn servers_cpu(&self) -> Result<f64> {
+        let of = |component| self.cluster.usage(component).map(|usage| usage.cpu);
+        Ok((of(Component::ApiServer)? + of(Component::Etcd)?).as_secs_f64())
     }
 
     /// Resident memory of the API server, and the part of its heap and stacks that is in use after
