@@ -68,7 +68,33 @@ impl Kubernetes {
             context: self.context.clone(),
             ..KubeConfigOptions::default()
         };
+        let named = self.names_proxy(&kubeconfig);
         let config = Config::from_custom_kubeconfig(kubeconfig, &options).await;
-        config.context("make a client of the kubeconfig")
+        let mut config = config.context("make a client of the kubeconfig")?;
+        if !named {
+            // kube takes one from the environment, whatever NO_PROXY says.
+            config.proxy_url = None;
+        }
+        Ok(config)
+    }
+
+    /// Whether the kubeconfig itself says that the cluster is behind a proxy.
+    fn names_proxy(&self, kubeconfig: &Kubeconfig) -> bool {
+        let current = self
+            .context
+            .as_ref()
+            .or(kubeconfig.current_context.as_ref());
+        let context = kubeconfig
+            .contexts
+            .iter()
+            .find(|one| Some(&one.name) == current);
+        let cluster = context
+            .and_then(|context| context.context.as_ref())
+            .map(|one| &one.cluster);
+        let clusters = &mut kubeconfig.clusters.iter();
+        let cluster = clusters.find(|one| Some(&one.name) == cluster);
+        cluster
+            .and_then(|one| one.cluster.as_ref())
+            .is_some_and(|cluster| cluster.proxy_url.is_some())
     }
 }

@@ -76,6 +76,8 @@ async fn an_agent_on_a_desk_serves_what_kubectl_creates_with_the_rights_of_the_n
     let mut agent = Command::new(env!("CARGO_BIN_EXE_gitmoor"))
         .args(["agent", "--runtime", "in-process", "--kubeconfig"])
         .arg(cluster.kubeconfig())
+        // A proxy for the world outside is none for the API server.
+        .env("HTTPS_PROXY", "http://127.0.0.1:9")
         .env("GITMOOR_OPERATOR__ALLOW_HTTP", "true")
         .env("GITMOOR_OPERATOR__DIRECTORY", store.path())
         .stderr(Stdio::null())
