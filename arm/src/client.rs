@@ -82,7 +82,12 @@ impl Client {
             .expect("a report is plain data with text for keys");
         let answer = self.send(Method::PUT, &url, Some(body)).await?;
         match answer.status {
-            status if status.is_success() => Ok(()),
+            StatusCode::NO_CONTENT => Ok(()),
+            // A page of some proxy: the portal has not heard of the report.
+            status if status.is_success() => Err(Error::Malformed {
+                server: origin(&url),
+                problem: format!("a report is answered with 204 and not with {status}"),
+            }),
             StatusCode::PRECONDITION_FAILED => Err(Error::Stale { name: name.into() }),
             _ => Err(refusal(&url, &answer)),
         }

@@ -104,6 +104,20 @@ async fn a_stale_report_is_told_from_a_failed_one() {
 }
 
 #[tokio::test]
+async fn a_page_of_a_proxy_is_not_taken_for_the_portals_thanks() {
+    let server = Server::answering([text_answer(200, "<html>sign in</html>")]).await;
+    let files = Files::new();
+    let mut settings = settings(&server, &files);
+    settings.data_plane = Some(server.url.parse().unwrap());
+    let error = client(&settings)
+        .report_status("blue", &report())
+        .await
+        .unwrap_err();
+    assert_eq!(error.reason(), "MalformedAnswer");
+    assert_eq!(error.retry(), Retry::Later);
+}
+
+#[tokio::test]
 async fn arm_itself_takes_no_status() {
     let server = Server::answering([page(&[], None)]).await;
     let files = Files::new();
