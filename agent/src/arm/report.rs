@@ -29,6 +29,16 @@ pub(super) struct Known {
     pub(super) obstacles: Vec<Obstacle>,
 }
 
+/// When to report again after a failure.
+struct Retry {
+    /// What the other side asked for: never sooner than that.
+    asked: Duration,
+    /// Beyond it.
+    wait: Duration,
+    /// Whether it would not have taken any report.
+    nobody_is_heard: bool,
+}
+
 /// Reports until it is dropped.
 pub(super) async fn report(
     arm: &Client,
@@ -38,10 +48,15 @@ pub(super) async fn report(
     let mut changes = configurations.changes();
     let mut sent: HashMap<String, StatusReport> = HashMap::new();
     let mut backoff = Backoff::new(Duration::from_secs(2), Duration::from_mins(5));
-    let mut retry: Option<Duration> = None;
+    let mut retry: Option<Retry> = None;
     loop {
-        if let Some(wait) = retry {
-            sleep(wait).await;
+        if let Some(retry) = retry {
+            sleep(retry.asked).await;
+            tokio::select! {
+                () = sleep(retry.wait) => {}
+                // The list has come: the other side is back.
+                _ = known.changed(), if retry.nobody_is_heard => {}
+            }
         } else {
             let told = tokio::select! {
                 told = known.changed() => told,
@@ -66,9 +81,13 @@ pub(super) async fn report(
                         error = &error as &dyn std::error::Error,
                         "report a status; trying again"
                     );
-                    let asked = error.retry_after().unwrap_or_default();
-                    retry = Some(backoff.wait().max(asked));
-                    if !is_of_one(&error) {
+                    let nobody_is_heard = !is_of_one(&error);
+                    retry = Some(Retry {
+                        asked: error.retry_after().unwrap_or_default(),
+                        wait: backoff.wait(),
+                        nobody_is_heard,
+                    });
+                    if nobody_is_heard {
                         break;
                     }
                 }
