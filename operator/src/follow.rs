@@ -99,6 +99,7 @@ pub(crate) async fn follow(
         let end = follow.run(&mut newest).await;
         tracing::info!(?end, "no longer followed");
         match end {
+            End::Cancelled if follow.is_gone().await => follow.clean_up().await,
             End::Cancelled => follow.write_checkpoint().await,
             End::Deleting => follow.prune_all().await,
             End::Deleted => follow.clean_up().await,

@@ -109,6 +109,20 @@ impl Follow {
         self.clean_up().await;
     }
 
+    /// Whether the configuration is gone and its inventory is not going with it. An agent ends an
+    /// operator when its last configuration is gone, which the operator may not have heard of yet;
+    /// an inventory in another namespace has no owner to go with.
+    pub(super) async fn is_gone(&self) -> bool {
+        let assignment = &self.tenant.assignment;
+        if assignment.home == assignment.namespace {
+            return false;
+        }
+        let api: Api<gitmoor_crds::SourceControlConfiguration> =
+            Api::namespaced(self.tenant.client.clone(), &assignment.namespace);
+        let found = api.get_metadata_opt(&self.object.name_any()).await;
+        matches!(found, Ok(None))
+    }
+
     /// The configuration is gone: what it applied stays, its inventory does not.
     pub(super) async fn clean_up(&mut self) {
         self.source.remove();
