@@ -2,8 +2,12 @@
 //! installs it and with those rights only, and a Git server.
 //!
 //! The agent hosts its operators (`inProcess`), so that the tenants' own tokens are what the API
-//! server sees.
+//! server sees. Some tests put a portal in front of the agent, so that its configurations come from
+//! there.
 
+pub mod arm;
+pub mod logs;
+pub mod proxy;
 mod world;
 
 pub use world::{ConfigurationKey, SYSTEM, World, condition, world};

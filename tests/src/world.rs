@@ -34,7 +34,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 /// How long anything may take until it counts as failed; a loaded machine is slow.
-const LIMIT: Duration = Duration::from_secs(120);
+pub(crate) const LIMIT: Duration = Duration::from_secs(120);
 
 /// The agent's namespace.
 pub const SYSTEM: &str = "gitmoor-system";
@@ -188,10 +188,10 @@ impl World {
     }
 
     /// Runs something on the world's own runtime.
-    pub fn spawn(
+    pub fn spawn<T: Send + 'static>(
         &self,
-        task: impl Future<Output = ()> + Send + 'static,
-    ) -> tokio::task::JoinHandle<()> {
+        task: impl Future<Output = T> + Send + 'static,
+    ) -> tokio::task::JoinHandle<T> {
         let runtime = self
             .runtime
             .as_ref()
