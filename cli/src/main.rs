@@ -4,6 +4,7 @@
 mod agent;
 mod check;
 mod failure;
+mod health;
 mod install;
 mod kubernetes;
 mod logs;
@@ -37,6 +38,7 @@ enum Command {
     Operator(operator::Operator),
     Portal(portal::Portal),
     Check(check::Check),
+    Health(health::Health),
     Install(install::Install),
     /// Prints the CustomResourceDefinition of SourceControlConfiguration as YAML.
     #[command(after_help = "Example:\n  gitmoor crds | kubectl apply -f -")]
@@ -67,6 +69,7 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Operator(arguments) => operator::run(arguments),
         Command::Portal(arguments) => portal::run(arguments),
         Command::Check(arguments) => check::run(&arguments),
+        Command::Health(arguments) => health::run(&arguments),
         Command::Install(arguments) => print(&install::run(&arguments)?),
         Command::Crds => print(&gitmoor_crds::definition_yaml()),
     }

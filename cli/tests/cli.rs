@@ -4,6 +4,7 @@
 mod cli {
     mod check;
     mod command_line;
+    mod health;
     mod logs;
     mod program;
     mod reload;

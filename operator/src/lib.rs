@@ -13,6 +13,7 @@ pub mod engine;
 pub mod fetch;
 pub mod fingerprint;
 mod follow;
+pub mod health;
 pub mod inventory;
 pub mod key;
 pub mod kinds;

@@ -5,6 +5,9 @@
 #[path = "operator/fetch.rs"]
 mod fetch;
 #[cfg(test)]
+#[path = "operator/health.rs"]
+mod health;
+#[cfg(test)]
 #[path = "operator/inventory.rs"]
 mod inventory;
 #[cfg(test)]

@@ -6,12 +6,13 @@ use super::program::{gitmoor, outcome};
 
 #[test]
 fn every_command_has_help_with_an_example() {
-    let commands: [&[&str]; 7] = [
+    let commands: [&[&str]; 8] = [
         &[],
         &["agent"],
         &["operator"],
         &["portal"],
         &["check"],
+        &["health"],
         &["install"],
         &["crds"],
     ];
@@ -27,7 +28,9 @@ fn every_command_has_help_with_an_example() {
         help.contains("GITMOOR_OPERATOR__ALLOW_HTTP is operator.allowHttp"),
         "{help}"
     );
-    for command in ["agent", "operator", "portal", "check", "install", "crds"] {
+    for command in [
+        "agent", "operator", "portal", "check", "health", "install", "crds",
+    ] {
         assert!(
             help.contains(&format!("\n  {command} ")),
             "{command}: {help}"
