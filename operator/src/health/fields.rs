@@ -124,14 +124,15 @@ impl<'a> Conditions<'a> {
         self.iter().find(|one| one.kind == kind)
     }
 
-    /// The condition when it is `True`.
+    /// The condition where it is `True`.
     pub(super) fn holds(&self, kind: &str) -> Option<&Condition<'a>> {
-        self.find(kind).filter(|one| one.is_true())
+        self.iter().find(|one| one.kind == kind && one.is_true())
     }
 
-    /// The condition when it is `False`.
+    /// The condition where it is `False`.
     pub(super) fn denies(&self, kind: &str) -> Option<&Condition<'a>> {
-        self.find(kind).filter(|one| one.status == "False")
+        self.iter()
+            .find(|one| one.kind == kind && one.status == "False")
     }
 }
 

@@ -134,7 +134,10 @@ pub(super) fn stateful_set(object: &Value) -> Result<Health, Wrong> {
     let have = count(object, "status.replicas")?;
     let ready = count(object, "status.readyReplicas")?;
     let updated = count(object, "status.updatedReplicas")?;
-    let ready_told = of(ready, wanted, "are ready");
+    let ready_told = match wanted {
+        0 => "it is scaled to zero".to_owned(),
+        _ => of(ready, wanted, "are ready"),
+    };
     // As in kstatus, where a person is the one who rolls out.
     if text(object, "spec.updateStrategy.type")? == Some("OnDelete") {
         return Ok(Health::current(format!(
@@ -150,9 +153,6 @@ pub(super) fn stateful_set(object: &Value) -> Result<Health, Wrong> {
     }
     if have > wanted {
         return waits(too_many(have, wanted));
-    }
-    if wanted == 0 {
-        return Ok(Health::current("it is scaled to zero"));
     }
     if let Some(partition) = number(object, "spec.updateStrategy.rollingUpdate.partition")? {
         let meant = wanted.saturating_sub(partition).max(0);
