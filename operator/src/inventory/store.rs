@@ -19,6 +19,10 @@ use crate::{ObjectKey, names};
 /// On each ConfigMap: the configuration, like the label on the objects.
 const LABEL: &str = "gitmoor.io/inventory";
 
+/// On each ConfigMap: the uid of the configuration, by which one that a configuration of the same
+/// name has left is known.
+const UID: &str = "gitmoor.io/configuration-uid";
+
 /// The entry of the ConfigMap.
 const KEY: &str = "objects.jsonl.gz";
 
@@ -54,6 +58,7 @@ pub struct Store {
     /// The configuration, where it lies in the same namespace: the inventory goes with it, even when
     /// its operator is gone before.
     owner: Option<OwnerReference>,
+    uid: String,
     /// The resource version of each chunk, as last read or written.
     versions: BTreeMap<u32, String>,
 }
@@ -66,6 +71,7 @@ impl Store {
             api: Api::namespaced(client, home),
             owner: configuration.owner_ref(&()).filter(|_| home == namespace),
             name: configuration.name_any(),
+            uid: configuration.uid().unwrap_or_default(),
             namespace,
             versions: BTreeMap::new(),
         }
@@ -105,12 +111,7 @@ impl Store {
             .filter_map(|map| {
                 let name = map.metadata.name.clone()?;
                 let chunk: u32 = name.rsplit('.').next()?.parse().ok()?;
-                // One that a configuration of the same name has left is about to go.
-                let ours = self.owner.as_ref().is_none_or(|owner| {
-                    let owners = map.metadata.owner_references.iter().flatten();
-                    owners.into_iter().any(|one| one.uid == owner.uid)
-                });
-                (ours && name == self.chunk_name(chunk)).then_some((chunk, map))
+                (name == self.chunk_name(chunk)).then_some((chunk, map))
             })
             .collect();
         // Higher chunks first: they are written first, and so are never the older ones.
@@ -119,8 +120,19 @@ impl Store {
             while chunk >> inventory.bits != 0 {
                 inventory.bits += 1;
             }
+            let of_another = map
+                .metadata
+                .annotations
+                .as_ref()
+                .and_then(|all| all.get(UID))
+                != Some(&self.uid);
             self.versions
                 .insert(chunk, map.metadata.resource_version.unwrap_or_default());
+            if of_another {
+                // Nothing that another configuration applied is ours to prune.
+                inventory.stale.insert(chunk);
+                continue;
+            }
             let data = map.binary_data.unwrap_or_default();
             let bytes = data.get(KEY).map_or(&[][..], |ByteString(bytes)| bytes);
             if let Err(what) = inventory.decode(bytes) {
@@ -201,6 +213,7 @@ impl Store {
                 name: Some(name.clone()),
                 resource_version: version.clone(),
                 owner_references: self.owner.clone().map(|owner| vec![owner]),
+                annotations: Some(BTreeMap::from([(UID.to_owned(), self.uid.clone())])),
                 labels: Some(BTreeMap::from([
                     (LABEL.to_owned(), self.label()),
                     (

@@ -272,3 +272,29 @@ async fn a_great_deletion_waits_for_a_confirmation_of_its_commit() -> Result<()>
         })
         .await
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_configuration_prunes_nothing_of_an_older_one_of_its_name() -> Result<()> {
+    let world = world().await;
+    for scope in [Scope::Namespace, Scope::Cluster] {
+        let namespace = world.namespace("again").await?;
+        let repository = world
+            .repository(
+                &namespace,
+                &[("a.yaml", &map("a", "1")), ("b.yaml", &map("b", "1"))],
+            )
+            .await?;
+        let mut spec = world.spec(&namespace);
+        spec.scope = scope;
+        let key = world.follow(&namespace, "shop", spec.clone()).await?;
+        world.synced(&key, &repository.head()?).await?;
+        world.delete(&key).await?;
+        repository.commit(&[], &["b.yaml"], "without b")?;
+        let key = world.follow(&namespace, "shop", spec).await?;
+        world.synced(&key, &repository.head()?).await?;
+        let mut left = world.applied_config_maps(&namespace).await?;
+        left.sort();
+        assert_eq!(left, ["a", "b"], "{scope}");
+    }
+    Ok(())
+}
