@@ -306,7 +306,7 @@ async fn an_operator_stays_until_its_configuration_is_really_gone() {
             .await
             .unwrap();
     };
-    finalizers(json!(["gitmoor.io/prune"])).await;
+    finalizers(json!(["example.org/hold"])).await;
     ground.delete("finalizer", "one").await;
     // Another one, whose operator comes after the deletion was seen.
     ground.namespace("finalizer-2").await;

@@ -1,5 +1,5 @@
 //! Manifests of real public repositories, read in place from the folder that the environment
-//! variable `GITMOOR_TEST_REPOS` names: what can be applied is live, what cannot is explained.
+//! variable `TEST_REPOSITORIES` names: what can be applied is live, what cannot is explained.
 
 use std::path::PathBuf;
 
@@ -8,8 +8,8 @@ use gitmoor_crds::{Scope, SourceControlConfigurationStatus};
 use gitmoor_tests::{SYSTEM, World, condition, world};
 
 fn folder(name: &str) -> Option<PathBuf> {
-    let Some(repositories) = std::env::var_os("GITMOOR_TEST_REPOS") else {
-        println!("skipped: GITMOOR_TEST_REPOS names no folder with repositories");
+    let Some(repositories) = std::env::var_os("TEST_REPOSITORIES") else {
+        println!("skipped: TEST_REPOSITORIES names no folder with repositories");
         return None;
     };
     Some(PathBuf::from(repositories).join(name))
