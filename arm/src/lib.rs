@@ -22,6 +22,7 @@ mod params;
 mod rules;
 mod secret;
 mod settings;
+mod version;
 mod wire;
 
 pub use client::{Client, TransportError, jittered};
@@ -36,6 +37,7 @@ pub use secret::Secret;
 pub use settings::{
     Credential, ManagedIdentity, ServicePrincipal, Settings, SettingsError, WorkloadIdentity,
 };
+pub use version::{API_VERSIONS, ApiVersion};
 pub use wire::{
     AdditionalInfo, ComplianceMessage, ComplianceState, ComplianceStatus, ConfigurationProperties,
     ErrorDetail, ErrorResponse, HelmOperatorProperties, IdentityType, ListPage, MAX_PROBLEMS,
@@ -46,22 +48,6 @@ pub use wire::{
 
 /// The resource type in every configuration's `type`.
 pub const RESOURCE_TYPE: &str = "Microsoft.KubernetesConfiguration/sourceControlConfigurations";
-
-/// The api-versions that carry `sourceControlConfigurations`, oldest first. 2021-09-01,
-/// 2022-01-15-preview and 2022-04-02-preview exist and do not.
-pub const API_VERSIONS: [&str; 11] = [
-    "2019-11-01-preview",
-    "2020-07-01-preview",
-    "2020-10-01-preview",
-    "2021-03-01",
-    "2021-05-01-preview",
-    "2021-11-01-preview",
-    "2022-01-01-preview",
-    "2022-03-01",
-    "2022-07-01",
-    "2022-11-01",
-    "2023-05-01",
-];
 
 /// What the path of the agents' data plane begins with; the cluster's ARM id follows.
 pub const DATA_PLANE_PREFIX: &str = "/dataplane/v1";

@@ -3,6 +3,7 @@
 
 mod arm;
 mod caller;
+mod condition;
 mod data_plane;
 mod headers;
 mod refusal;
@@ -121,8 +122,9 @@ impl Api {
             (Route::Configurations(cluster), "GET") => arm::list(self, &call, &cluster).await,
             (Route::Configuration(id), "GET") => arm::show(self, &call, &id).await,
             (Route::Configuration(id), "PUT") => {
-                arm::check_version(&call)?;
-                arm::put(self, &caller, &id, &body.await?).await
+                // Before the body: it is read in the words of that version.
+                arm::version(&call)?;
+                arm::put(self, &call, &caller, &id, &body.await?).await
             }
             (Route::Configuration(id), "DELETE") => arm::delete(self, &call, &caller, &id).await,
             (Route::Desired(cluster), "GET") => data_plane::list(self, &call, &cluster).await,

@@ -5,7 +5,7 @@ mod configurations;
 mod rows;
 mod tokens;
 
-pub(crate) use configurations::{PutError, ReportError, Written};
+pub(crate) use configurations::{Condition, PutError, ReportError, Written};
 pub(crate) use rows::WithReport;
 
 use std::{

@@ -4,6 +4,7 @@
 mod portal {
     mod agent;
     mod arm;
+    mod conditions;
     mod data_plane;
     mod durability;
     mod limits;
@@ -11,4 +12,5 @@ mod portal {
     mod server;
     mod tls;
     mod tokens;
+    mod versions;
 }

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use super::FieldError;
 use crate::{
-    ConfigurationProperties, HelmOperatorProperties, OperatorScope, OperatorType,
+    ApiVersion, ConfigurationProperties, HelmOperatorProperties, OperatorScope, OperatorType,
     ProtectedSettings, Secret, normalised_operator_params,
 };
 
@@ -34,18 +34,19 @@ impl ProtectedChange {
 pub struct PutRequest {
     /// What is desired, in the form in which ARM keeps it: `operatorType` `Flux`, `operatorParams`
     /// trimmed and with `--git-readonly`, defaults filled in; no protected settings. To be
-    /// [`check`](crate::check)ed with them.
+    /// [`check`](crate::check)ed with them. `sshKnownHostsContents` is absent where the api-version
+    /// knows none: they stay as they are.
     pub properties: ConfigurationProperties,
     /// What happens to the protected settings.
     pub protected: ProtectedChange,
 }
 
 impl PutRequest {
-    /// Reads a body.
+    /// Reads a body of that api-version.
     ///
     /// # Errors
     /// Every field that has the wrong type.
-    pub fn parse(body: &[u8]) -> Result<Self, Vec<FieldError>> {
+    pub fn parse(body: &[u8], version: ApiVersion) -> Result<Self, Vec<FieldError>> {
         let body: Value = serde_json::from_slice(body).map_err(|error| {
             vec![FieldError {
                 field: "body".into(),
@@ -69,6 +70,7 @@ impl PutRequest {
         };
         let mut fields = Fields {
             prefix: "properties",
+            version,
             object: properties.as_object().unwrap_or(&none),
             errors: Vec::new(),
         };
@@ -94,13 +96,17 @@ impl PutRequest {
 /// The fields of an object, and what was wrong with those that were read.
 struct Fields<'a> {
     prefix: &'static str,
+    version: ApiVersion,
     object: &'a Map<String, Value>,
     errors: Vec<FieldError>,
 }
 
 impl Fields<'_> {
     fn properties(&mut self) -> ConfigurationProperties {
-        let known_hosts = self.text("sshKnownHostsContents");
+        let known_hosts = self
+            .version
+            .has_credentials()
+            .then(|| self.text("sshKnownHostsContents").unwrap_or_default());
         ConfigurationProperties {
             repository_url: self.text("repositoryUrl").map(|url| url.trim().to_owned()),
             operator_namespace: Some(self.text("operatorNamespace").unwrap_or("default".into())),
@@ -116,7 +122,7 @@ impl Fields<'_> {
                 self.text("operatorScope")
                     .map_or(OperatorScope::Cluster, |text| text.as_str().into()),
             ),
-            ssh_known_hosts_contents: Some(known_hosts.unwrap_or_default()),
+            ssh_known_hosts_contents: known_hosts,
             enable_helm_operator: Some(self.boolean("enableHelmOperator").unwrap_or(false)),
             helm_operator_properties: Some(self.helm()),
             ..ConfigurationProperties::default()
@@ -127,6 +133,7 @@ impl Fields<'_> {
         let none = Map::new();
         let mut helm = Fields {
             prefix: "properties.helmOperatorProperties",
+            version: self.version,
             object: match self.object.get("helmOperatorProperties") {
                 Some(Value::Object(object)) => object,
                 Some(Value::Null) | None => &none,
@@ -148,6 +155,9 @@ impl Fields<'_> {
 
     fn protected(&mut self) -> ProtectedChange {
         const FIELD: &str = "configurationProtectedSettings";
+        if !self.version.has_credentials() {
+            return ProtectedChange::Keep;
+        }
         let settings = match self.object.get(FIELD) {
             None => return ProtectedChange::Keep,
             Some(Value::Null) => return ProtectedChange::Replace(ProtectedSettings::default()),
@@ -184,6 +194,15 @@ impl Fields<'_> {
         match self.object.get(name)? {
             Value::Bool(value) => Some(*value),
             Value::Null => None,
+            Value::String(text) if self.version.writes_switches_as_text() => match text.as_str() {
+                "" => None,
+                text if text.eq_ignore_ascii_case("true") => Some(true),
+                text if text.eq_ignore_ascii_case("false") => Some(false),
+                _ => {
+                    self.wrong(name, "true or false is needed");
+                    None
+                }
+            },
             _ => {
                 self.wrong(name, "true or false is needed");
                 None

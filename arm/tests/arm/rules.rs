@@ -2,8 +2,8 @@
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use gitmoor_arm::{
-    ConfigurationProperties, ErrorResponse, OperatorScope, OperatorType, ProtectedChange,
-    ProtectedSettings, PutRequest, check, check_name, repository_url, unsupported,
+    API_VERSIONS, ApiVersion, ConfigurationProperties, ErrorResponse, OperatorScope, OperatorType,
+    ProtectedChange, ProtectedSettings, PutRequest, check, check_name, repository_url, unsupported,
 };
 
 const HTTPS: &str = "https://git.example.net/blue/deploy.git";
@@ -281,7 +281,7 @@ fn the_helm_operator_shortens_the_names_and_is_unsupported() {
 }
 
 fn put(body: &str) -> PutRequest {
-    PutRequest::parse(body.as_bytes()).unwrap()
+    PutRequest::parse(body.as_bytes(), ApiVersion::NEWEST).unwrap()
 }
 
 #[test]
@@ -337,7 +337,7 @@ fn a_put_names_every_field_of_the_wrong_type() {
     let body = r#"{"properties": {"repositoryUrl": 1, "enableHelmOperator": "yes",
         "helmOperatorProperties": {"chartVersion": []}, "operatorScope": {},
         "configurationProtectedSettings": {"httpsUser": "Ym90", "httpsKey": {"a": "s3cr3t"}}}}"#;
-    let mut errors = PutRequest::parse(body.as_bytes()).unwrap_err();
+    let mut errors = PutRequest::parse(body.as_bytes(), ApiVersion::NEWEST).unwrap_err();
     errors.sort_by(|a, b| a.field.cmp(&b.field));
     let fields: Vec<_> = errors.iter().map(|error| error.field.as_str()).collect();
     assert_eq!(
@@ -358,9 +358,43 @@ fn a_put_names_every_field_of_the_wrong_type() {
         (r#"{"properties": []}"#, "properties"),
     ] {
         assert_eq!(
-            PutRequest::parse(body.as_bytes()).unwrap_err()[0].field,
+            PutRequest::parse(body.as_bytes(), ApiVersion::NEWEST).unwrap_err()[0].field,
             field,
             "{body}"
         );
     }
+}
+
+#[test]
+fn the_first_preview_knows_no_credentials_and_writes_switches_as_text() {
+    let body = |helm: &str| {
+        format!(
+            r#"{{"properties": {{"repositoryUrl": "{HTTPS}", "enableHelmOperator": {helm},
+                "sshKnownHostsContents": 7, "configurationProtectedSettings": 7}}}}"#
+        )
+    };
+    let first = ApiVersion::parse("2019-11-01-PREVIEW").unwrap();
+    for (helm, wanted) in [
+        ("\"true\"", Some(true)),
+        ("\"False\"", Some(false)),
+        ("true", Some(true)),
+        ("\"\"", Some(false)),
+        ("\"yes\"", None),
+    ] {
+        let read = PutRequest::parse(body(helm).as_bytes(), first);
+        let Some(wanted) = wanted else {
+            assert_eq!(read.unwrap_err().len(), 1, "{helm}");
+            continue;
+        };
+        let read = read.unwrap();
+        assert_eq!(read.properties.enable_helm_operator, Some(wanted), "{helm}");
+        assert_eq!(read.properties.ssh_known_hosts_contents, None);
+        assert_eq!(read.protected, ProtectedChange::Keep);
+    }
+    for name in &API_VERSIONS[1..] {
+        let version = ApiVersion::parse(name).unwrap();
+        let errors = PutRequest::parse(body("\"true\"").as_bytes(), version).unwrap_err();
+        assert_eq!(errors.len(), 3, "{name}: {errors:?}");
+    }
+    assert_eq!(ApiVersion::parse("2021-09-01"), None);
 }

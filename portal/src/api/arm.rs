@@ -2,44 +2,42 @@
 
 use axum::response::{IntoResponse as _, Response};
 use gitmoor_arm::{
-    API_VERSIONS, ClusterId, ConfigurationId, ListPage, ProtectedSettings, ProvisioningState,
-    PutRequest, SourceControlConfiguration,
+    ApiVersion, ClusterId, ConfigurationId, ListPage, ProtectedSettings, ProvisioningState,
+    PutRequest,
 };
 use http::StatusCode;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::{Api, Call, SKIP_TOKEN, caller::Caller, json, refusal::Refusal};
+use super::{Api, Call, SKIP_TOKEN, caller::Caller, condition, json, refusal::Refusal};
 use crate::store::{WithReport, Written};
 
 const API_VERSION: &str = "api-version";
 
-/// Every call names a version that has the resource; the resource is the same in all of them.
-pub(super) fn check_version(call: &Call) -> Result<String, Refusal> {
+/// Every call names a version that has the resource.
+pub(super) fn version(call: &Call) -> Result<ApiVersion, Refusal> {
     let version = call
         .parameter(API_VERSION)
         .ok_or_else(Refusal::no_version)?;
-    let known = API_VERSIONS
-        .iter()
-        .any(|known| known.eq_ignore_ascii_case(&version));
-    known
-        .then_some(())
-        .ok_or_else(|| Refusal::version(&version))?;
-    Ok(version)
+    ApiVersion::parse(&version).ok_or_else(|| Refusal::version(&version))
 }
 
 pub(super) async fn put(
     api: &Api,
+    call: &Call,
     caller: &Caller,
     id: &ConfigurationId,
     body: &[u8],
 ) -> Result<Response, Refusal> {
-    let request = PutRequest::parse(body).map_err(|errors| Refusal::invalid(&errors))?;
-    let (status, stored) = match api.store.put(id, request, &caller.name).await? {
+    let version = version(call)?;
+    let condition = condition::read(&call.headers)?;
+    let request = PutRequest::parse(body, version).map_err(|errors| Refusal::invalid(&errors))?;
+    let written = api.store.put(id, request, &caller.name, &condition).await?;
+    let (status, stored) = match written {
         Written::Created(stored) => (StatusCode::CREATED, stored),
         Written::Replaced(stored) => (StatusCode::OK, stored),
     };
     tracing::info!(%id, by = caller.name, token = %caller.id, status = status.as_u16(), "a configuration was put");
-    Ok(json(status, &view(stored)))
+    Ok(one(status, stored, version))
 }
 
 pub(super) async fn show(
@@ -47,13 +45,13 @@ pub(super) async fn show(
     call: &Call,
     id: &ConfigurationId,
 ) -> Result<Response, Refusal> {
-    check_version(call)?;
+    let version = version(call)?;
     let stored = api
         .store
         .configuration(id)
         .await?
         .ok_or_else(|| Refusal::no_configuration(id))?;
-    Ok(json(StatusCode::OK, &view(stored)))
+    Ok(one(StatusCode::OK, stored, version))
 }
 
 pub(super) async fn delete(
@@ -62,8 +60,9 @@ pub(super) async fn delete(
     caller: &Caller,
     id: &ConfigurationId,
 ) -> Result<Response, Refusal> {
-    check_version(call)?;
-    if !api.store.delete(id).await? {
+    version(call)?;
+    let condition = condition::read(&call.headers)?;
+    if !api.store.delete(id, &condition).await? {
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
     tracing::info!(%id, by = caller.name, token = %caller.id, "a configuration was deleted");
@@ -71,7 +70,7 @@ pub(super) async fn delete(
 }
 
 pub(super) async fn list(api: &Api, call: &Call, cluster: &ClusterId) -> Result<Response, Refusal> {
-    let version = check_version(call)?;
+    let version = version(call)?;
     let after = call.parameter(SKIP_TOKEN).unwrap_or_default();
     let page = api
         .store
@@ -79,10 +78,14 @@ pub(super) async fn list(api: &Api, call: &Call, cluster: &ClusterId) -> Result<
         .await?;
     let next_link = page
         .next
-        .map(|name| call.next_link(&[(API_VERSION, &version)], &name))
+        .map(|name| call.next_link(&[(API_VERSION, version.as_str())], &name))
         .transpose()?;
     let page = ListPage {
-        value: page.items.into_iter().map(view).collect(),
+        value: page
+            .items
+            .into_iter()
+            .map(|stored| view(stored, version))
+            .collect(),
         next_link,
     };
     Ok(json(StatusCode::OK, &page))
@@ -90,7 +93,7 @@ pub(super) async fn list(api: &Api, call: &Call, cluster: &ClusterId) -> Result<
 
 /// What the provider can do, in the words of the roles that Azure gives.
 pub(super) fn operations(call: &Call) -> Result<Response, Refusal> {
-    check_version(call)?;
+    version(call)?;
     let operation = |verb: &str, does: &str| {
         json!({
             "name": format!("Microsoft.KubernetesConfiguration/sourceControlConfigurations/{verb}"),
@@ -114,9 +117,15 @@ pub(super) fn operations(call: &Call) -> Result<Response, Refusal> {
     Ok(json(StatusCode::OK, &page))
 }
 
-/// A configuration as ARM shows it: with its status, `Pending` before the first, and never with
-/// secrets.
-fn view(stored: WithReport) -> SourceControlConfiguration {
+/// One configuration, with its version in a header too.
+fn one(status: StatusCode, stored: WithReport, version: ApiVersion) -> Response {
+    let etag = condition::etag(&stored.desired.etag);
+    (etag, json(status, &view(stored, version))).into_response()
+}
+
+/// A configuration as ARM shows it in that api-version: with its status, `Pending` before the
+/// first, and never with secrets.
+fn view(stored: WithReport, version: ApiVersion) -> Value {
     let report = stored.report.unwrap_or_default();
     let mut resource = stored.desired.resource();
     let properties = &mut resource.properties;
@@ -124,5 +133,17 @@ fn view(stored: WithReport) -> SourceControlConfiguration {
     properties.provisioning_state = Some(ProvisioningState::Succeeded);
     properties.compliance_status = Some(report.compliance_status());
     properties.repository_public_key = Some(report.repository_public_key.unwrap_or_default());
-    resource
+    if !version.has_credentials() {
+        properties.configuration_protected_settings = None;
+        properties.ssh_known_hosts_contents = None;
+    }
+    if !version.has_system_data() {
+        resource.system_data = None;
+    }
+    let helm = resource.properties.enable_helm_operator.unwrap_or(false);
+    let mut view = json!(resource);
+    if version.writes_switches_as_text() {
+        view["properties"]["enableHelmOperator"] = helm.to_string().into();
+    }
+    view
 }

@@ -154,6 +154,23 @@ impl Refusal {
         )
     }
 
+    pub(super) fn header(name: &HeaderName) -> Self {
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            "InvalidHeaderValue",
+            format!("The value of the header '{name}' is not valid."),
+        )
+    }
+
+    fn condition() -> Self {
+        Self::new(
+            StatusCode::PRECONDITION_FAILED,
+            "PreconditionFailed",
+            "The condition of the header 'If-Match' or 'If-None-Match' is not met: read the \
+             resource again.",
+        )
+    }
+
     pub(super) fn timeout() -> Self {
         Self::new(
             StatusCode::REQUEST_TIMEOUT,
@@ -189,6 +206,7 @@ impl From<PutError> for Refusal {
     fn from(error: PutError) -> Self {
         match error {
             PutError::Invalid(errors) => Self::invalid(&errors),
+            PutError::Condition => Self::condition(),
             PutError::Store(error) => error.into(),
         }
     }

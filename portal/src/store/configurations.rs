@@ -43,6 +43,9 @@ pub(crate) enum PutError {
     /// Fields are wrong, alone or together with the secrets that are kept.
     #[error("checking the configuration")]
     Invalid(Vec<FieldError>),
+    /// It is not as the caller believes.
+    #[error("the condition does not hold")]
+    Condition,
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -50,6 +53,25 @@ pub(crate) enum PutError {
 impl From<sqlx::Error> for PutError {
     fn from(error: sqlx::Error) -> Self {
         Self::Store(error.into())
+    }
+}
+
+/// What a caller believes of a resource when it writes; looked at together with the write.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Condition {
+    /// The etag that it must have, or any of several; `*` for any at all.
+    pub(crate) if_match: Option<Vec<String>>,
+    /// Those that it must not have; `*` for none at all.
+    pub(crate) if_none_match: Option<Vec<String>>,
+}
+
+impl Condition {
+    /// Whether it holds for the resource with this etag, or for none.
+    pub(super) fn holds(&self, etag: Option<&str>) -> bool {
+        let named = |tags: &Vec<String>| {
+            etag.is_some_and(|etag| tags.iter().any(|tag| tag == "*" || tag == etag))
+        };
+        self.if_match.as_ref().is_none_or(named) && !self.if_none_match.as_ref().is_some_and(named)
     }
 }
 
@@ -80,13 +102,24 @@ impl Store {
         id: &ConfigurationId,
         request: PutRequest,
         by: &str,
+        condition: &Condition,
     ) -> Result<Written, PutError> {
         let (cluster, name) = keys(id);
         let mut transaction = self.writer.begin_with(BEGIN_WRITE).await?;
         let old = find(&mut transaction, &cluster, &name).await?;
+        if !condition.holds(old.as_ref().map(|old| old.desired.etag.as_str())) {
+            return Err(PutError::Condition);
+        }
         let old_settings = find_settings(&mut transaction, &cluster, &name).await?;
 
         let mut properties = request.properties;
+        properties.ssh_known_hosts_contents = properties.ssh_known_hosts_contents.or_else(|| {
+            let kept = old.as_ref().map(|old| &old.desired.properties);
+            Some(
+                kept.and_then(|kept| kept.ssh_known_hosts_contents.clone())
+                    .unwrap_or_default(),
+            )
+        });
         let settings = request.protected.apply(Some(old_settings.clone()));
         properties.configuration_protected_settings = Some(settings.clone());
         // The name of one that is there was checked when it came, and may be written in any case.
@@ -149,14 +182,32 @@ impl Store {
     }
 
     /// Deletes the configuration with its secrets and its status; whether there was one.
-    pub(crate) async fn delete(&self, id: &ConfigurationId) -> Result<bool, StoreError> {
+    pub(crate) async fn delete(
+        &self,
+        id: &ConfigurationId,
+        condition: &Condition,
+    ) -> Result<bool, PutError> {
         let (cluster, name) = keys(id);
-        let done = sqlx::query("DELETE FROM configuration WHERE cluster = $1 AND name = $2")
+        let mut transaction = self.writer.begin_with(BEGIN_WRITE).await?;
+        let etag: Option<String> =
+            sqlx::query_scalar("SELECT etag FROM configuration WHERE cluster = $1 AND name = $2")
+                .bind(&cluster)
+                .bind(&name)
+                .fetch_optional(&mut *transaction)
+                .await?;
+        if !condition.holds(etag.as_deref()) {
+            return Err(PutError::Condition);
+        }
+        if etag.is_none() {
+            return Ok(false);
+        }
+        sqlx::query("DELETE FROM configuration WHERE cluster = $1 AND name = $2")
             .bind(cluster)
             .bind(name)
-            .execute(&self.writer)
+            .execute(&mut *transaction)
             .await?;
-        Ok(done.rows_affected() > 0)
+        transaction.commit().await?;
+        Ok(true)
     }
 
     /// The configurations of a cluster as ARM shows them: with their status, without secrets.

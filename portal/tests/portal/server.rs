@@ -7,7 +7,7 @@ use gitmoor_portal::{
     Portal, Settings, Store,
     tokens::{Role, Token},
 };
-use reqwest::{Certificate, Client, ClientBuilder, Method, Response, StatusCode};
+use reqwest::{Certificate, Client, ClientBuilder, Method, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::{task::JoinHandle, time::timeout};
@@ -127,32 +127,40 @@ impl Caller {
     }
 
     pub(super) async fn send(&self, method: Method, path: &str, body: impl Into<Body>) -> Answer {
-        let response = self.request(method, path, body).await.unwrap();
-        Answer::read(response).await.unwrap()
+        self.send_with(method, path, body, &[]).await
     }
 
-    /// The answer to a PUT, or nothing when the portal is gone.
-    pub(super) async fn try_put(&self, path: &str, body: impl Into<Body>) -> Option<Answer> {
-        let response = self.request(Method::PUT, path, body).await.ok()?;
-        Answer::read(response).await.ok()
-    }
-
-    async fn request(
+    pub(super) async fn send_with(
         &self,
         method: Method,
         path: &str,
         body: impl Into<Body>,
-    ) -> reqwest::Result<Response> {
+        headers: &[(&str, &str)],
+    ) -> Answer {
+        let request = self.request(method, path, body);
+        let request = headers.iter().fold(request, |request, (name, value)| {
+            request.header(*name, *value)
+        });
+        Answer::read(request.send().await.unwrap()).await.unwrap()
+    }
+
+    /// The answer to a PUT, or nothing when the portal is gone.
+    pub(super) async fn try_put(&self, path: &str, body: impl Into<Body>) -> Option<Answer> {
+        let request = self.request(Method::PUT, path, body);
+        let response = request.send().await.ok()?;
+        Answer::read(response).await.ok()
+    }
+
+    fn request(&self, method: Method, path: &str, body: impl Into<Body>) -> RequestBuilder {
         let request = self
             .client
             .request(method, format!("{}{path}", self.url))
             .bearer_auth(&self.token);
-        let request = match body.into() {
+        match body.into() {
             Body::None => request,
             Body::Json(body) => request.json(&body),
             Body::Bytes(body) => request.body(body),
-        };
-        request.send().await
+        }
     }
 
     pub(super) async fn get(&self, path: &str) -> Answer {
