@@ -170,8 +170,11 @@ pub(crate) async fn tenants(
     };
     let (mut ours, mut bare_objects, mut bare_all) =
         (Runs::default(), Runs::default(), Runs::default());
+    let (mut resumed, mut bare_resumed) = (Runs::default(), Runs::default());
     let mut running = None;
     for _ in 0..rounds {
+        bare_resumed.push(resumed_by_loop(tenants, &writes).await?);
+        resumed.push(resumed_by_us(setting, tenants).await?);
         let (all, objects) = tenants_by_loop(tenants, &writes).await?;
         bare_objects.push(objects);
         bare_all.push(all);
@@ -180,6 +183,17 @@ pub(crate) async fn tenants(
         ours.push(run);
         running = Some((stage, program));
     }
+    report.add(
+        Figure::new(
+            "cold",
+            format!("{tenants} tenants with operators, resumed, against the bare loop of resumes and objects"),
+            resumed.against(&bare_resumed),
+            "times",
+        )
+        .limit(1.3)
+        .aim(1.1)
+        .beside(resumed.beside(&bare_resumed)),
+    );
     let (stage, program) = running.ok_or_else(|| anyhow::anyhow!("there is no round"))?;
     let note = program.usage()?.note();
     report.add(
@@ -211,7 +225,7 @@ pub(crate) async fn tenants(
     Ok((stage, program))
 }
 
-async fn tenants_stage(setting: Setting, tenants: usize) -> Result<(Stage, String)> {
+async fn tenants_stage(setting: Setting, tenants: usize, suspend: bool) -> Result<(Stage, String)> {
     let stage = Stage::start(setting).await?;
     let names: Vec<String> = (0..tenants).map(tenant).collect();
     stage.namespaces(&names).await?;
@@ -219,7 +233,8 @@ async fn tenants_stage(setting: Setting, tenants: usize) -> Result<(Stage, Strin
     stream::iter(&names)
         .map(|name| {
             let url = stage.front.url_as(name, "package");
-            stage.follow(name, SourceControlConfigurationSpec::new(url))
+            let spec = SourceControlConfigurationSpec::new(url);
+            stage.follow(name, SourceControlConfigurationSpec { suspend, ..spec })
         })
         .buffer_unordered(AT_ONCE)
         .try_collect::<()>()
@@ -229,7 +244,7 @@ async fn tenants_stage(setting: Setting, tenants: usize) -> Result<(Stage, Strin
 
 /// From the start of the agent until every object is live.
 async fn tenants_by_us(setting: Setting, tenants: usize) -> Result<(Stage, Program, Run)> {
-    let (stage, commit) = tenants_stage(setting, tenants).await?;
+    let (stage, commit) = tenants_stage(setting, tenants, false).await?;
     let mut count = Count::start(&stage).await?;
     let start = Start::now(&stage)?;
     let program = agent(&stage).await?;
@@ -240,7 +255,7 @@ async fn tenants_by_us(setting: Setting, tenants: usize) -> Result<(Stage, Progr
 
 /// All writes, and those of the objects among them, which come last.
 async fn tenants_by_loop(tenants: usize, writes: &[Write]) -> Result<(Run, Run)> {
-    let (stage, _) = tenants_stage(Setting::default(), tenants).await?;
+    let (stage, _) = tenants_stage(Setting::default(), tenants, false).await?;
     let mut bare = Loop::as_agent(&stage).await?;
     let mut count = Count::start(&stage).await?;
     let all = Start::now(&stage)?;
@@ -250,6 +265,42 @@ async fn tenants_by_loop(tenants: usize, writes: &[Write]) -> Result<(Run, Run)>
     bare.send(&of(writes, Purpose::Object)).await?;
     let end = count.reached(tenants * 4).await?;
     Ok((all.until(&stage, end)?, objects.until(&stage, end)?))
+}
+
+/// The same where operators and rights are there already: from the first resumed configuration until
+/// every object is live.
+async fn resumed_by_us(setting: Setting, tenants: usize) -> Result<Run> {
+    let (stage, commit) = tenants_stage(setting, tenants, true).await?;
+    let program = agent(&stage).await?;
+    stage.suspended_everywhere(tenants).await?;
+    let mut count = Count::start(&stage).await?;
+    let start = Start::now(&stage)?;
+    resume(&stage, tenants).await?;
+    let run = start.until(&stage, count.reached(tenants * 4).await?)?;
+    stage.applied_everywhere(&commit, tenants).await?;
+    program.stop().await?;
+    Ok(run)
+}
+
+async fn resumed_by_loop(tenants: usize, writes: &[Write]) -> Result<Run> {
+    let (stage, _) = tenants_stage(Setting::default(), tenants, true).await?;
+    let mut bare = Loop::as_agent(&stage).await?;
+    bare.send(&of(writes, Purpose::Rights)).await?;
+    bare.send(&of(writes, Purpose::Own)).await?;
+    let mut count = Count::start(&stage).await?;
+    let start = Start::now(&stage)?;
+    resume(&stage, tenants).await?;
+    bare.send(&of(writes, Purpose::Object)).await?;
+    start.until(&stage, count.reached(tenants * 4).await?)
+}
+
+async fn resume(stage: &Stage, tenants: usize) -> Result<()> {
+    let names: Vec<String> = (0..tenants).map(tenant).collect();
+    stream::iter(&names)
+        .map(|name| stage.resume(name))
+        .buffer_unordered(AT_ONCE)
+        .try_collect()
+        .await
 }
 
 /// When a run began, and the processor time of the servers then.

@@ -14,7 +14,7 @@ use futures::{StreamExt as _, TryStreamExt as _, stream};
 use gitmoor_cluster::{Cluster, Component, Controllers, Mark, Options, Request};
 use gitmoor_crds::{
     ANNOTATION_REQUESTED_AT, SourceControlConfiguration, SourceControlConfigurationSpec,
-    SourceControlConfigurationStatus,
+    SourceControlConfigurationStatus, reasons,
 };
 use gitmoor_git::{Repository, Server, ServerOptions};
 use gitmoor_operator::connections::{Connections, Identity};
@@ -305,6 +305,15 @@ impl Stage {
         Ok(())
     }
 
+    /// Has a suspended configuration followed again.
+    pub(crate) async fn resume(&self, namespace: &str) -> Result<()> {
+        let patch = json!({"spec": {"suspend": false}});
+        let api = self.configurations(namespace);
+        api.patch(NAME, &PatchParams::default(), &Patch::Merge(&patch))
+            .await?;
+        Ok(())
+    }
+
     /// Asks for a sync at once.
     pub(crate) async fn request_sync(&self, namespace: &str) -> Result<()> {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
@@ -326,17 +335,38 @@ impl Stage {
         .await
     }
 
-    /// How many configurations say that a commit is applied.
+    /// Waits until so many configurations say that a commit is applied.
     pub(crate) async fn applied_everywhere(&self, commit: &str, count: usize) -> Result<()> {
+        let what = format!("{count} have applied {commit}");
+        self.everywhere(&what, count, |status| is_applied(status, commit))
+            .await
+    }
+
+    /// Waits until so many configurations say that they are suspended.
+    pub(crate) async fn suspended_everywhere(&self, count: usize) -> Result<()> {
+        let what = format!("{count} are suspended");
+        self.everywhere(&what, count, |status| {
+            let mut conditions = status.conditions.iter();
+            Ok(conditions.any(|one| one.reason == reasons::SUSPENDED))
+        })
+        .await
+    }
+
+    async fn everywhere(
+        &self,
+        what: &str,
+        count: usize,
+        is: impl Fn(&SourceControlConfigurationStatus) -> Result<bool>,
+    ) -> Result<()> {
         let api: Api<SourceControlConfiguration> = Api::all(self.client.clone());
-        eventually(&format!("{count} have applied {commit}"), || async {
-            let mut applied = 0;
+        eventually(what, || async {
+            let mut reached = 0;
             for object in api.list(&kube::api::ListParams::default()).await? {
-                let status = object.status.as_ref();
-                let is = status.map_or(Ok(false), |status| is_applied(status, commit));
-                applied += usize::from(is.with_context(|| object.namespace().unwrap_or_default())?);
+                let said = object.status.as_ref().map_or(Ok(false), &is);
+                reached +=
+                    usize::from(said.with_context(|| object.namespace().unwrap_or_default())?);
             }
-            Ok(applied >= count)
+            Ok(reached >= count)
         })
         .await
     }
