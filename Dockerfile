@@ -13,8 +13,7 @@ FROM scratch
 COPY --from=build /image/ /
 # Replaced by a volume where the root file system is read-only.
 COPY --from=build --chown=65532:65532 /image/var/lib/gitmoor /var/lib/gitmoor
-# For OpenSSL in libgit2, which looks where it was built.
-ENV SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt HOME=/var/lib/gitmoor
+ENV HOME=/var/lib/gitmoor
 WORKDIR /var/lib/gitmoor
 USER 65532:65532
 ENTRYPOINT ["/usr/bin/gitmoor"]

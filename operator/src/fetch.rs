@@ -166,10 +166,18 @@ impl Store {
         snapshot
     }
 
-    /// Removes it from the disk.
-    pub fn remove(&self) {
-        let _fetching = lock(&self.inner.fetching);
-        if let Err(error) = self.clear() {
+    /// Removes it from the disk, once a fetch that is under way has ended.
+    pub async fn remove(&self) {
+        let store = self.clone();
+        // On a thread of its own: the fetch that is waited for may need this one to end.
+        let removal = tokio::task::spawn_blocking(move || {
+            let _fetching = lock(&store.inner.fetching);
+            store.clear()
+        });
+        let removed = removal
+            .await
+            .map_err(|error| Error::Internal(error.to_string()));
+        if let Err(error) = removed.flatten() {
             tracing::warn!(%error, "the Git store was not removed");
         }
     }

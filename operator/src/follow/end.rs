@@ -125,7 +125,7 @@ impl Follow {
 
     /// The configuration is gone: what it applied stays, its inventory does not.
     pub(super) async fn clean_up(&mut self) {
-        self.source.remove();
+        self.source.remove().await;
         for attempt in 0..5 {
             match self.store.delete().await {
                 Ok(()) => return,

@@ -182,11 +182,11 @@ impl Source {
     }
 
     /// Removes what is on the disk.
-    pub(super) fn remove(&mut self) {
+    pub(super) async fn remove(&mut self) {
         if let Some(asking) = self.asking.take() {
             asking.abort();
         }
-        self.store.remove();
+        self.store.remove().await;
     }
 
     fn secret_name(&self) -> &str {

@@ -150,7 +150,7 @@ async fn a_removed_store_leaves_nothing() {
     scene.commit(&[("a.yaml", "a")]);
     let commit = scene.fetch().await.unwrap();
     scene.store.snapshot(commit).unwrap();
-    scene.store.remove();
+    scene.store.remove().await;
     assert!(!scene.directory.path().join("store").exists());
     assert!(scene.store.snapshot(commit).is_err());
     scene.fetch().await.unwrap();

@@ -60,6 +60,21 @@ async fn a_fetch_that_is_dropped_does_not_hold_up_the_next() {
 }
 
 #[tokio::test]
+async fn a_store_is_removed_while_a_server_is_silent() {
+    let scene = Scene::new().await;
+    scene.commit(&[("a.yaml", "a")]);
+    scene.server.fault(Some(Fault::Silence));
+    let (store, remote) = (scene.store.clone(), scene.remote(None));
+    let fetch = tokio::spawn(async move { store.fetch(remote, CancellationToken::new()).await });
+    while scene.server.requests() == 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    // Aborting is not waiting: on this one thread the fetch ends only while the removal waits.
+    fetch.abort();
+    timeout(PATIENCE, scene.store.remove()).await.unwrap();
+}
+
+#[tokio::test]
 async fn what_is_here_is_read_while_a_server_is_silent() {
     let scene = Scene::new().await;
     scene.commit(&[("a.yaml", "a")]);
