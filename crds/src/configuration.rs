@@ -83,9 +83,16 @@ pub struct SourceControlConfigurationSpec {
     #[serde(default = "yes")]
     pub prune: bool,
 
-    /// Whether deleting this configuration also deletes what it applied.
+    /// Whether deleting this configuration also deletes what it applied; not while it is suspended.
     #[serde(default)]
     pub prune_on_delete: bool,
+
+    /// Whether objects that another engine holds (Flux, Argo CD, Helm, Config Sync and others) are
+    /// taken over, with everything that it applied to them. Take them from the other engine as well:
+    /// two that hold one object undo each other's work. Objects that people applied with `kubectl`
+    /// are always taken over, those of another configuration never.
+    #[serde(default)]
+    pub adopt: bool,
 
     /// Stop: fetch, apply and heal nothing until this is false again.
     #[serde(default)]
@@ -104,6 +111,7 @@ impl SourceControlConfigurationSpec {
             scope: Scope::default(),
             prune: true,
             prune_on_delete: false,
+            adopt: false,
             suspend: false,
         }
     }

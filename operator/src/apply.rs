@@ -1,7 +1,11 @@
 //! Sends what a plan says: each object on its own, so that one failure holds back nothing else. It
 //! returns the outcome of every object and decides nothing about the rest.
 
+mod delete;
+mod ownership;
 mod refusal;
+mod replace;
+mod takeover;
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,16 +15,19 @@ use kube::Client;
 use serde_json::{Map, Value};
 use tokio::{sync::Semaphore, time::sleep};
 
+pub(crate) use delete::{Deletion, lingers};
+
 use crate::{
     ObjectKey, Problem, Reason,
     bodies::Bodies,
     fingerprint::{Seen, write_uid},
-    kinds::Resource,
-    names::{Origin, origin_names},
+    names::Origin,
     pace::jitter,
     plan::Work,
-    requests::{self, Error, Target},
+    requests::{self, Error, Refusal, Target},
+    siblings::Siblings,
 };
+use ownership::Owner;
 
 /// How often an object is tried in one sync when the server asks to come again. More would hold up
 /// the rest of the sync; the next one tries again.
@@ -29,121 +36,176 @@ const ATTEMPTS: u32 = 4;
 /// How long the server may ask us to wait before an object is left for later.
 const PATIENCE: Duration = Duration::from_secs(15);
 
+/// How long an answer may take until the request no longer counts as one that is under way: it
+/// waits for a webhook, most likely, and objects that do not need that one shall not wait with it.
+const SLOW: Duration = Duration::from_secs(1);
+
 /// What became of an object.
 #[derive(Debug)]
-pub enum Outcome {
+pub(crate) enum Outcome {
     /// It is live as declared.
     Applied {
         /// How it is now.
         seen: Seen,
-        /// The kinds that it defines, as `(group, kind, version)`, when it is a definition.
-        defines: Vec<(String, String, String)>,
     },
-    /// It is not, and why.
-    Failed(Problem),
+    /// It is not.
+    Failed {
+        /// Why.
+        problem: Problem,
+        /// Who holds it, where that is the reason.
+        held_by: Option<Holder>,
+    },
 }
 
-/// What became of an object that should go.
+/// Who holds an object that we may not have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Holder {
+    /// Another configuration: it may let go.
+    Configuration,
+    /// Another engine.
+    Engine,
+}
+
+/// Why an object is not as declared.
 #[derive(Debug)]
-pub enum Deletion {
-    /// It is gone.
-    Gone,
-    /// It goes when its finalizers are done.
-    Lingers,
-    /// It is not ours to delete: someone took the label or made the object anew.
-    NotOurs,
-    /// It says that it must not be pruned.
-    Kept,
-    /// It is still there, and why.
-    Failed(Problem),
+enum Failure {
+    Request(Error),
+    /// Others hold it.
+    Owned(Vec<Owner>),
+    /// It was to be replaced, and the new one was refused.
+    NotReplaceable {
+        immutable: Box<Refusal>,
+        refused: Error,
+    },
+    /// It is deleted to be replaced, and lingers until these finalizers are done.
+    Lingers(Vec<String>),
+}
+
+impl Failure {
+    fn held_by(&self) -> Option<Holder> {
+        let Self::Owned(owners) = self else {
+            return None;
+        };
+        let configuration = |owner: &Owner| matches!(owner, Owner::Configuration(_));
+        Some(if owners.iter().any(configuration) {
+            Holder::Configuration
+        } else {
+            Holder::Engine
+        })
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Request(error)
+    }
 }
 
 /// Acts on the objects of one configuration.
-pub struct Applier {
+#[derive(Clone)]
+pub(crate) struct Applier {
     /// With the rights of the operator.
-    pub client: Client,
+    pub(crate) client: Client,
+    /// The configuration, as namespace and name.
+    pub(crate) name: String,
     /// The field manager of the configuration.
-    pub manager: String,
+    pub(crate) manager: String,
     /// The value of the label of the configuration.
-    pub label: String,
+    pub(crate) label: String,
+    /// Whether objects of other engines are taken over.
+    pub(crate) adopt: bool,
+    /// Which objects other configurations let go of.
+    pub(crate) siblings: Arc<Siblings>,
     /// How many requests may be under way, shared by the whole process.
-    pub bound: Arc<Semaphore>,
+    pub(crate) bound: Arc<Semaphore>,
 }
 
 impl Applier {
     /// Applies one object.
-    pub async fn apply(&self, work: &Work, bodies: &Bodies) -> Outcome {
+    pub(crate) async fn apply(&self, work: &Work, bodies: &Bodies) -> Outcome {
+        let failed = |problem| Outcome::Failed {
+            problem,
+            held_by: None,
+        };
         let body = match bodies.object(work.blob, work.index) {
             Ok(body) => body,
             Err(what) => {
-                return Outcome::Failed(work.problem(
-                    Reason::Unreadable,
-                    format!("read the file from the Git store: {what}"),
-                ));
+                let message = format!("read the file from the Git store: {what}");
+                return failed(work.problem(Reason::Unreadable, message));
             }
         };
-        let defines = definitions(&work.key, &body);
         match self.send(work, body).await {
             Ok(metadata) => match Seen::of(&metadata, &self.manager) {
-                Some(seen) => Outcome::Applied { seen, defines },
-                None => Outcome::Failed(work.problem(
-                    Reason::Unavailable,
-                    "the API server's answer names no uid or resource version".to_owned(),
-                )),
+                Some(seen) => Outcome::Applied { seen },
+                None => {
+                    let message = "the API server's answer names no uid or resource version";
+                    failed(work.problem(Reason::Unavailable, message.to_owned()))
+                }
             },
-            Err(error) => Outcome::Failed(refusal::explain(work, &error)),
+            Err(failure) => Outcome::Failed {
+                problem: refusal::explain(work, &self.name, &failure),
+                held_by: failure.held_by(),
+            },
         }
     }
 
-    async fn send(&self, work: &Work, mut body: Value) -> Result<ObjectMeta, Error> {
+    async fn send(&self, work: &Work, mut body: Value) -> Result<ObjectMeta, Failure> {
         self.mark(work, &mut body);
-        let target = Target {
-            key: &work.key,
-            version: &work.version,
-            plural: &work.plural,
-        };
         if work.create_only {
-            return match self
-                .patiently(|| requests::create(&self.client, target, &body, &self.manager))
-                .await
+            return Ok(self.create(work, &body).await?);
+        }
+        let result = match work.ours {
+            Some(uid) => self.again(work, &mut body, uid).await,
+            None => self.first(work, &mut body).await,
+        };
+        match result {
+            Err(Failure::Request(Error::Refused(refusal)))
+                if work.replace && refusal::is_immutable(&refusal) =>
             {
-                Err(Error::Refused(refusal)) if refusal.code == 409 => {
-                    let metadata = self
-                        .patiently(|| requests::look(&self.client, target))
-                        .await?;
-                    metadata.ok_or(Error::Refused(refusal))
-                }
-                other => other,
-            };
-        }
-        let mut ours = work.ours;
-        if let Some(uid) = ours {
-            // Ours is the object with this uid: one that somebody made anew meanwhile is not.
-            set(&mut body, &["metadata", "uid"], write_uid(uid));
-        }
-        loop {
-            let force = ours.is_some();
-            let result = self
-                .patiently(|| requests::apply(&self.client, target, &body, &self.manager, force))
-                .await;
-            match result {
-                Err(Error::Refused(refusal)) if refusal.code == 409 => {
-                    if ours.take().is_some() && refusal::other_owners(&refusal).is_empty() {
-                        unset(&mut body, "uid");
-                        continue;
-                    }
-                    if !refusal::may_take_over(&refusal) {
-                        return Err(Error::Refused(refusal));
-                    }
-                    return self
-                        .patiently(|| {
-                            requests::apply(&self.client, target, &body, &self.manager, true)
-                        })
-                        .await;
-                }
-                other => return other,
+                self.replace(work, &mut body, refusal).await
             }
+            other => other,
         }
+    }
+
+    /// Creates an object, or leaves the one that is there.
+    async fn create(&self, work: &Work, body: &Value) -> Result<ObjectMeta, Error> {
+        let target = target(work);
+        let create = || requests::create(&self.client, target, body, &self.manager, false);
+        match self.patiently(create).await {
+            Err(Error::Refused(refusal)) if refusal.code == 409 => {
+                let metadata = self
+                    .patiently(|| requests::look(&self.client, target))
+                    .await?;
+                metadata.ok_or(Error::Refused(refusal))
+            }
+            other => other,
+        }
+    }
+
+    /// Applies an object that is ours already.
+    async fn again(&self, work: &Work, body: &mut Value, uid: u128) -> Result<ObjectMeta, Failure> {
+        // Ours is the object with this uid: one that somebody made anew meanwhile is not.
+        set(body, &["metadata", "uid"], write_uid(uid));
+        let result = self.request(work, body, true).await;
+        unset(body, "uid");
+        match result {
+            Err(Error::Refused(refusal))
+                if refusal.code == 409 && refusal::other_owners(&refusal).is_empty() =>
+            {
+                self.first(work, body).await
+            }
+            Ok(metadata) if ownership::is_held_twice(&metadata, &self.manager) => {
+                self.first(work, body).await
+            }
+            other => Ok(other?),
+        }
+    }
+
+    async fn request(&self, work: &Work, body: &Value, force: bool) -> Result<ObjectMeta, Error> {
+        let target = target(work);
+        self.patiently(|| requests::apply(&self.client, target, body, &self.manager, force))
+            .await
     }
 
     /// Says on the object whose it is.
@@ -163,73 +225,10 @@ impl Applier {
             &["metadata", "annotations", ANNOTATION_ORIGIN],
             origin.to_string(),
         );
-        if let Some(namespace) = &work.key.namespace {
-            set(body, &["metadata", "namespace"], namespace.to_string());
+        match &work.key.namespace {
+            Some(namespace) => set(body, &["metadata", "namespace"], namespace.to_string()),
+            None => unset(body, "namespace"),
         }
-    }
-
-    /// Deletes one object, if it is still the one that we applied.
-    pub async fn delete(
-        &self,
-        key: &ObjectKey,
-        uid: Option<u128>,
-        resource: &Resource,
-    ) -> Deletion {
-        let target = Target {
-            key,
-            version: &resource.version,
-            plural: &resource.plural,
-        };
-        let failed = |error: &Error| Deletion::Failed(refusal::explain_deletion(key, error));
-        let metadata = match self
-            .patiently(|| requests::look(&self.client, target))
-            .await
-        {
-            Ok(Some(metadata)) => metadata,
-            Ok(None) => return Deletion::Gone,
-            // Nothing of ours was ever known there: it is what the server refused to apply.
-            Err(Error::Refused(refusal)) if uid.is_none() && refusal.code == 403 => {
-                return Deletion::NotOurs;
-            }
-            Err(error) => return failed(&error),
-        };
-        let Some(seen) = Seen::of(&metadata, &self.manager) else {
-            return Deletion::NotOurs;
-        };
-        if uid.is_some_and(|uid| uid != seen.uid) || !self.is_marked(key, &metadata) {
-            return Deletion::NotOurs;
-        }
-        let annotations = metadata.annotations.unwrap_or_default();
-        if annotations
-            .get("gitmoor.io/prune")
-            .is_some_and(|value| value == "never")
-        {
-            return Deletion::Kept;
-        }
-        if metadata.deletion_timestamp.is_some() {
-            return Deletion::Lingers;
-        }
-        // The uid alone: a status that changed since is no reason not to delete.
-        match self
-            .patiently(|| requests::delete(&self.client, target, seen.uid, None))
-            .await
-        {
-            Ok(true) => Deletion::Gone,
-            Ok(false) => Deletion::Lingers,
-            Err(error) => failed(&error),
-        }
-    }
-
-    fn is_marked(&self, key: &ObjectKey, metadata: &ObjectMeta) -> bool {
-        let label = metadata
-            .labels
-            .as_ref()
-            .and_then(|labels| labels.get(LABEL_CONFIGURATION));
-        let origin = metadata
-            .annotations
-            .as_ref()
-            .and_then(|annotations| annotations.get(ANNOTATION_ORIGIN));
-        label == Some(&self.label) && origin.is_some_and(|origin| origin_names(origin, key))
     }
 
     /// Sends a request, and again when the server asks for it.
@@ -239,13 +238,23 @@ impl Applier {
     {
         let mut attempt = 1;
         loop {
+            let place = self
+                .bound
+                .acquire()
+                .await
+                .expect("the semaphore is never closed");
             let result = {
-                let _place = self
-                    .bound
-                    .acquire()
-                    .await
-                    .expect("the semaphore is never closed");
-                request().await
+                let mut answer = std::pin::pin!(request());
+                tokio::select! {
+                    result = &mut answer => {
+                        drop(place);
+                        result
+                    }
+                    () = sleep(SLOW) => {
+                        drop(place);
+                        answer.await
+                    }
+                }
             };
             let Err(Error::Refused(refusal)) = &result else {
                 return result;
@@ -259,13 +268,22 @@ impl Applier {
                 return result;
             }
             attempt += 1;
-            sleep(jitter(wait)).await;
+            // Never before the time that was asked for, and not all at that very moment.
+            sleep(wait + jitter(wait / 4)).await;
         }
     }
 }
 
-/// The kinds that a CustomResourceDefinition brings.
-fn definitions(key: &ObjectKey, body: &Value) -> Vec<(String, String, String)> {
+fn target(work: &Work) -> Target<'_> {
+    Target {
+        key: &work.key,
+        version: &work.version,
+        plural: &work.plural,
+    }
+}
+
+/// The kinds that a CustomResourceDefinition brings, as `(group, kind, version)`.
+pub(crate) fn definitions(key: &ObjectKey, body: &Value) -> Vec<(String, String, String)> {
     if &*key.kind != "CustomResourceDefinition" {
         return Vec::new();
     }

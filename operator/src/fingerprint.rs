@@ -20,6 +20,8 @@ pub struct Seen {
     pub version: u64,
     /// Absent when we own nothing of it.
     pub fingerprint: Option<Fingerprint>,
+    /// Whether the live object says that it is to be left alone.
+    pub opted_out: bool,
 }
 
 impl Seen {
@@ -30,8 +32,20 @@ impl Seen {
             uid: parse_uid(metadata.uid.as_deref()?)?,
             version: metadata.resource_version.as_deref()?.parse().ok()?,
             fingerprint: fingerprint(metadata, manager),
+            opted_out: opted_out(metadata),
         })
     }
+}
+
+/// Whether an object's annotations say that it is to be left as it is: `gitmoor.io/sync: ignore`, or
+/// what means that in Flux v1.
+fn opted_out(metadata: &ObjectMeta) -> bool {
+    let annotations = metadata.annotations.as_ref();
+    let has = |name: &str, wanted: &str| {
+        let value = annotations.and_then(|annotations| annotations.get(name));
+        value.is_some_and(|value| value == wanted)
+    };
+    has("gitmoor.io/sync", "ignore") || has("fluxcd.io/ignore", "true")
 }
 
 /// A uid as a number: a UUID without its dashes.

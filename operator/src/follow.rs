@@ -2,13 +2,17 @@
 //! heals what drifts, and reports. Everything it knows can be lost at any moment: it is rebuilt
 //! from the configuration, the inventory, the Git store and the watches.
 
+mod coming;
+mod course;
+mod definitions;
 mod drift;
 mod end;
+mod prune;
 mod source;
 mod sync;
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
     time::Duration,
 };
@@ -38,6 +42,7 @@ use crate::{
     snapshot::CommitId,
     tenant::{Chain, Tenant},
 };
+use coming::Coming;
 use drift::Fights;
 use source::Source;
 
@@ -56,18 +61,34 @@ struct Follow {
     tenant: Arc<Tenant>,
     /// The configuration as it was seen last.
     object: Arc<SourceControlConfiguration>,
+    /// The configuration as it is now.
+    newest: Newest,
+    /// Whether that has not been taken in.
+    unread: bool,
     cancel: CancellationToken,
     source: Source,
+    /// When the repository is asked next.
+    poll: Option<Instant>,
+    /// What it has answered while a sync was under way.
+    pending: Option<source::Event>,
     reader: Reader,
     /// The commit whose manifests these are.
     commit: Option<CommitId>,
-    manifests: Manifests,
+    manifests: Arc<Manifests>,
     bodies: Arc<Bodies>,
     /// Problems of the commit, then of its plan, then of its objects.
     read_problems: Vec<Problem>,
     plan_problems: Vec<Problem>,
     object_problems: BTreeMap<ObjectKey, Problem>,
     kinds: Arc<Kinds>,
+    /// Whether the API server has refused an object for having no such kind.
+    kinds_in_doubt: bool,
+    /// For kinds that are missing.
+    coming: Coming,
+    /// Objects that others hold: they are looked at before they are tried again.
+    contested: HashSet<ObjectKey>,
+    /// Whether something depends on what other configurations declare.
+    waits: bool,
     inventory: Inventory,
     store: Store,
     applier: Arc<Applier>,
@@ -96,7 +117,7 @@ pub(crate) async fn follow(
         let Some(mut follow) = Follow::start(tenant, object, &mut newest, &cancel).await else {
             return;
         };
-        let end = follow.run(&mut newest).await;
+        let end = follow.run().await;
         tracing::info!(?end, "no longer followed");
         match end {
             End::Cancelled if follow.is_gone().await => follow.clean_up().await,
@@ -154,7 +175,8 @@ impl Follow {
                         for chunk in damaged {
                             tracing::warn!(chunk, "a part of the inventory is not legible");
                         }
-                        return Some(Self::new(tenant, object, cancel, kinds, inventory, store, reporter));
+                        let inventory = (inventory, store);
+                        return Some(Self::new(tenant, object, newest.clone(), cancel, kinds, inventory, reporter));
                     }
                     Err(error) => error,
                 },
@@ -172,10 +194,10 @@ impl Follow {
     fn new(
         tenant: Arc<Tenant>,
         object: Arc<SourceControlConfiguration>,
+        newest: Newest,
         cancel: &CancellationToken,
         kinds: Arc<Kinds>,
-        inventory: Inventory,
-        store: Store,
+        (inventory, store): (Inventory, Store),
         reporter: Reporter,
     ) -> Self {
         let (namespace, name) = (&tenant.assignment.namespace, object.name_any());
@@ -190,19 +212,30 @@ impl Follow {
         Self {
             bodies: Arc::new(Bodies::new(source.blobs())),
             source,
+            newest,
+            unread: false,
+            poll: None,
+            pending: None,
             reader: Reader::default(),
             commit: None,
-            manifests: Manifests::default(),
+            manifests: Arc::default(),
             read_problems: Vec::new(),
             plan_problems: Vec::new(),
             object_problems: BTreeMap::new(),
             kinds,
+            kinds_in_doubt: false,
+            coming: Coming::default(),
+            contested: HashSet::new(),
+            waits: false,
             inventory,
             store,
             applier: Arc::new(Applier {
                 client: tenant.client.clone(),
+                name: format!("{namespace}/{name}"),
                 manager,
                 label,
+                adopt: object.spec.adopt,
+                siblings: Arc::clone(&tenant.siblings),
                 bound: Arc::clone(&tenant.engine.requests),
             }),
             sightings: observer.sightings(),
@@ -223,50 +256,57 @@ impl Follow {
     }
 
     /// The loop: whatever comes first is dealt with, one at a time.
-    async fn run(&mut self, newest: &mut Newest) -> End {
+    async fn run(&mut self) -> End {
         if self.is_deleting() {
             return End::Deleting;
         }
         self.keep_finalizer().await;
         self.facts.generation = self.object.metadata.generation;
         self.facts.suspended = self.object.spec.suspend;
-        let mut poll = if self.facts.suspended {
+        if self.facts.suspended {
             self.reporter.changed();
-            None
         } else {
             self.watch_inventory();
-            Some(Instant::now())
-        };
+            self.poll = Some(Instant::now());
+        }
+        let mut learned = self.tenant.siblings.learned();
+        let nudge = self.tenant.siblings.poll(&self.object.name_any());
         loop {
             let sightings = Arc::clone(&self.sightings);
             let cancel = self.cancel.clone();
             let next_list = self.lists.iter().map(|(at, ..)| *at).min();
+            let active = !self.facts.suspended;
+            let (waits, pending, unread) = (self.waits, self.pending.take(), self.unread);
             tokio::select! {
                 biased;
                 () = cancel.cancelled() => return End::Cancelled,
-                changed = newest.changed() => {
-                    let object = newest.borrow_and_update().clone();
-                    let (Ok(()), Some(object)) = (changed, object) else { return End::Deleted };
-                    if let Some(end) = self.configuration_changed(object, &mut poll) {
+                changed = changed(&mut self.newest, unread) => {
+                    self.unread = false;
+                    self.pending = pending;
+                    let object = self.newest.borrow_and_update().clone();
+                    let (true, Some(object)) = (changed, object) else { return End::Deleted };
+                    if let Some(end) = self.configuration_changed(object) {
                         return end;
                     }
                     self.keep_finalizer().await;
                 }
-                () = sightings.news(), if !self.facts.suspended => self.look().await,
-                () = at(next_list) => self.judge_lists().await,
-                () = at(self.fights.next()) => self.heal_postponed().await,
-                event = self.source.event() => match event {
-                    source::Event::Credentials => poll = Some(Instant::now()),
-                    source::Event::Answer(answer) => {
-                        let settled = self.answered(answer).await;
-                        let interval = self.object.spec.interval.into();
-                        poll = Some(Instant::now() + self.source.next_poll(settled, interval));
+                () = std::future::ready(()), if pending.is_some() => {
+                    if let Some(source::Event::Answer(answer)) = pending {
+                        self.answered(answer).await;
                     }
-                },
-                () = at(poll) => {
-                    poll = None;
-                    self.source.ask(&self.tenant, &self.cancel);
                 }
+                () = sightings.news(), if active => self.look().await,
+                () = at(next_list), if active => self.judge_lists().await,
+                () = at(self.fights.next()), if active => self.heal_postponed().await,
+                event = self.source.event() => match event {
+                    source::Event::Credentials => self.poll = Some(Instant::now()),
+                    source::Event::Answer(answer) => self.answered(answer).await,
+                },
+                () = at(self.poll) => self.ask(),
+                () = nudge.notified(), if active => self.poll = Some(Instant::now()),
+                Ok(()) = learned.changed(), if active && waits => self.others_learned().await,
+                // A new kind is served a moment after it is there.
+                () = self.coming.news(), if active => self.retry.soon(Duration::from_millis(200)),
                 () = at(self.retry.due()) => self.sync().await,
                 () = at(self.reporter.due()) => {
                     if self.report().await == Some(End::TakenOver) {
@@ -278,12 +318,28 @@ impl Follow {
         }
     }
 
+    /// Asks the repository.
+    fn ask(&mut self) {
+        self.poll = None;
+        self.source.ask(&self.tenant, &self.cancel);
+    }
+
+    /// Another configuration has read a commit, or is gone: what waited for that is tried again.
+    async fn others_learned(&mut self) {
+        self.sync().await;
+        let Some(commit) = self.commit.filter(|_| self.waits) else {
+            return;
+        };
+        // Whoever is not behind may be ahead.
+        let name = self.object.name_any();
+        let behind = self.tenant.siblings.behind(&name, &self.object, commit);
+        if !behind.is_empty() {
+            self.poll = Some(Instant::now());
+        }
+    }
+
     /// Takes in what someone changed about the configuration, or what we did ourselves.
-    fn configuration_changed(
-        &mut self,
-        object: Arc<SourceControlConfiguration>,
-        poll: &mut Option<Instant>,
-    ) -> Option<End> {
+    fn configuration_changed(&mut self, object: Arc<SourceControlConfiguration>) -> Option<End> {
         let before = std::mem::replace(&mut self.object, object);
         self.reporter.seen(&self.object);
         let instance = self
@@ -302,7 +358,7 @@ impl Follow {
         };
         if before.spec == self.object.spec && !differs(ANNOTATION_CONFIRM_PRUNE) {
             if differs(ANNOTATION_REQUESTED_AT) && !self.facts.suspended {
-                *poll = Some(Instant::now());
+                self.poll = Some(Instant::now());
             }
             return None;
         }
@@ -311,9 +367,17 @@ impl Follow {
         self.source.changed(&self.tenant, &self.object);
         // The same commit may come to something else now.
         self.commit = None;
+        self.pending = None;
+        self.tenant.siblings.has_read(&self.object.name_any(), None);
+        if self.applier.adopt != self.object.spec.adopt {
+            self.applier = Arc::new(Applier {
+                adopt: self.object.spec.adopt,
+                ..Applier::clone(&self.applier)
+            });
+        }
         self.retry.reset();
         self.fights = Fights::default();
-        *poll = (!self.facts.suspended).then(Instant::now);
+        self.poll = (!self.facts.suspended).then(Instant::now);
         if !self.facts.suspended {
             self.watch_inventory();
         }
@@ -321,23 +385,28 @@ impl Follow {
         None
     }
 
-    /// The repository has answered: syncs its commit when that is new. False when it gave none.
-    async fn answered(&mut self, answer: Result<CommitId, Obstacle>) -> bool {
+    /// The repository has answered: syncs its commit when that is new.
+    async fn answered(&mut self, answer: Result<CommitId, Obstacle>) {
+        let commit = answer.as_ref().ok().copied();
+        self.settle(answer.map(|_| ()));
+        if let Some(commit) = commit.filter(|commit| self.commit != Some(*commit)) {
+            self.arrived(commit).await;
+        }
+    }
+
+    /// Takes note of whether the repository gives commits, and when to ask it again.
+    fn settle(&mut self, answer: Result<(), Obstacle>) {
+        let settled = answer.is_ok();
         match answer {
-            Ok(commit) => {
+            Ok(()) => {
                 if self.facts.obstacle.take().is_some() {
                     self.reporter.changed();
                 }
-                if self.commit != Some(commit) {
-                    self.arrived(commit).await;
-                }
-                true
             }
-            Err(obstacle) => {
-                self.obstructed(obstacle);
-                false
-            }
+            Err(obstacle) => self.obstructed(obstacle),
         }
+        let interval = self.object.spec.interval.into();
+        self.poll = Some(Instant::now() + self.source.next_poll(settled, interval));
     }
 
     fn obstructed(&mut self, obstacle: Obstacle) {
@@ -370,7 +439,7 @@ impl Follow {
         let mut problems = self.read_problems.clone();
         problems.extend(self.plan_problems.iter().cloned());
         problems.extend(self.object_problems.values().cloned());
-        self.facts.problems = problems;
+        self.facts.problems = prune::blocked_once(problems);
         self.facts.counts.total = u32::try_from(self.inventory.touched()).unwrap_or(u32::MAX);
         let result = self.reporter.write(&self.facts).await;
         self.facts.problems = Vec::new();
@@ -404,6 +473,11 @@ impl Follow {
             self.checkpoint = Some(Instant::now() + jitter(CHECKPOINT));
         }
     }
+}
+
+/// Waits until the configuration has changed, unless that is known; false when it never will.
+async fn changed(newest: &mut Newest, unread: bool) -> bool {
+    unread || newest.changed().await.is_ok()
 }
 
 /// Waits until a moment, or for ever.

@@ -32,6 +32,8 @@ pub struct Entry {
     pub applied: Option<(u128, Option<Fingerprint>)>,
     /// How it was seen last, by a watch or in an answer; never stored.
     pub live: Live,
+    /// Whether the live object said that it is to be left alone when it was seen last.
+    pub opted_out: bool,
     /// Where it is declared, as an index into the manifests; never stored.
     pub declared: Option<u32>,
     /// Whether it was announced by this process and refused ever since, so that nothing in the
@@ -65,6 +67,11 @@ impl Entry {
             Live::There { seen, .. } => self.applied == Some((seen.uid, seen.fingerprint)),
             Live::Gone => false,
         }
+    }
+
+    /// Whether somebody wrote on the live object that it is to be left as it is.
+    pub fn is_left_alone(&self) -> bool {
+        self.opted_out && self.live != Live::Gone
     }
 
     /// The uid of the live object, when it is the one that we applied: only then may our apply take
@@ -157,10 +164,15 @@ impl Inventory {
             return;
         };
         let applied = Some((seen.uid, seen.fingerprint));
-        if entry.digest != Some(digest) || entry.applied != applied || entry.version != *version {
+        if entry.digest != Some(digest)
+            || entry.applied != applied
+            || entry.version != *version
+            || entry.opted_out != seen.opted_out
+        {
             entry.version = Arc::clone(version);
             entry.digest = Some(digest);
             entry.applied = applied;
+            entry.opted_out = seen.opted_out;
             self.stale.insert(chunk);
         }
         entry.live = Live::There { seen, epoch };
@@ -188,6 +200,7 @@ impl Inventory {
 
     /// Records what a watch saw; true when it is news of an object that is in the inventory.
     pub fn seen(&mut self, key: &ObjectKey, seen: Seen, epoch: u32) -> bool {
+        let chunk = self.chunk_of(key);
         let Some(entry) = self.entries.get_mut(key) else {
             return false;
         };
@@ -204,6 +217,10 @@ impl Inventory {
         }
         entry.live = Live::There { seen, epoch };
         entry.untouched = false;
+        if entry.opted_out != seen.opted_out {
+            entry.opted_out = seen.opted_out;
+            self.stale.insert(chunk);
+        }
         true
     }
 

@@ -6,7 +6,7 @@
 //! compares them with the `inventory`, `apply` sends what differs, `observe` watches what was
 //! applied, `report` writes the status. It knows nothing of ARM, the agent or the portal.
 
-pub mod apply;
+mod apply;
 pub mod bodies;
 pub mod connections;
 pub mod engine;
@@ -27,6 +27,7 @@ pub mod read;
 pub mod report;
 pub mod requests;
 pub mod settings;
+mod siblings;
 pub mod snapshot;
 mod tenant;
 

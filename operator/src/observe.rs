@@ -144,6 +144,11 @@ impl Observer {
         Arc::clone(&self.sightings)
     }
 
+    /// Whether changes of a kind are seen.
+    pub fn is_watched(&self, kind: &Kind) -> bool {
+        self.watched.contains(kind) && !self.sightings.lock().unwatched.contains_key(kind)
+    }
+
     /// Watches a kind from now on, if it is not watched yet.
     pub fn watch(&mut self, kind: &Kind, resource: &Resource) {
         if !resource.watchable || !self.watched.insert(kind.clone()) {

@@ -33,6 +33,18 @@ impl Pace {
         self.due
     }
 
+    /// How many attempts have failed since something changed.
+    pub(crate) fn attempts(&self) -> u32 {
+        self.attempts
+    }
+
+    /// Something has changed: tries again after a moment.
+    pub(crate) fn soon(&mut self, wait: Duration) {
+        self.attempts = 0;
+        let soon = Instant::now() + wait;
+        self.due = Some(self.due.map_or(soon, |due| due.min(soon)));
+    }
+
     /// Nothing is left to be tried.
     pub(crate) fn reset(&mut self) {
         self.attempts = 0;

@@ -15,6 +15,7 @@ use crate::{
     inventory::{Entry, Inventory, Live},
     kinds::{Kinds, Missing, api_version},
     read::{Declared, Digest, Manifests, Sync},
+    siblings::declared_among,
     snapshot::BlobId,
 };
 
@@ -42,11 +43,39 @@ pub struct Work {
     pub digest: Digest,
     /// Whether an object that is there already is left as it is.
     pub create_only: bool,
+    /// Whether it may be deleted and created anew when a field that cannot be changed differs.
+    pub replace: bool,
+    /// Whether others were found to hold it, so that it is looked at before anything is written.
+    pub wary: bool,
     /// The uid of the live object, when it is the one that we applied before.
     pub ours: Option<u128>,
 }
 
 impl Work {
+    /// The work of applying what is declared at a place.
+    pub fn of(
+        key: &ObjectKey,
+        plural: &Arc<str>,
+        one: &Declared,
+        digest: Digest,
+        entry: Option<&Entry>,
+    ) -> Self {
+        Self {
+            key: key.clone(),
+            version: Arc::clone(&one.version),
+            plural: Arc::clone(plural),
+            path: Arc::clone(&one.path),
+            line: one.line,
+            blob: one.blob,
+            index: one.index,
+            digest,
+            create_only: one.options.sync == Sync::CreateOnly,
+            replace: one.options.replace,
+            wary: false,
+            ours: entry.and_then(Entry::ours),
+        }
+    }
+
     /// A problem with it.
     pub fn problem(&self, reason: Reason, message: String) -> Problem {
         Problem {
@@ -70,6 +99,12 @@ pub struct Plan {
     pub unchanged: usize,
     /// What is to be deleted, in order.
     pub prune: Vec<ObjectKey>,
+    /// Namespaces and definitions that are no longer declared and may not be ours: they are looked
+    /// at, and guarded when they are.
+    pub ask: Vec<ObjectKey>,
+    /// Whether deletions depend on what other configurations do next: they declare what is no
+    /// longer declared here, or may.
+    pub waits: bool,
     /// What is in the inventory, but neither there nor declared: nothing is left to be done.
     pub forget: Vec<ObjectKey>,
     /// What is wrong.
@@ -98,6 +133,22 @@ pub struct Terms<'a> {
     pub confirmed: bool,
     /// The commit, for the confirmation.
     pub revision: &'a str,
+    /// How many deletions are great.
+    pub guard: Guard,
+    /// What the other configurations of the operator declare: that is theirs to take over, and
+    /// never deleted.
+    pub others: &'a [Arc<Manifests>],
+    /// Other configurations that will declare something, and it is not known yet what.
+    pub behind: &'a [String],
+}
+
+/// How much may be deleted in one sync without a question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Guard {
+    /// So many objects may always.
+    pub objects: usize,
+    /// And so many of a hundred.
+    pub percent: usize,
 }
 
 /// Makes the plan.
@@ -122,25 +173,14 @@ pub fn plan(manifests: &Manifests, inventory: &Inventory, kinds: &Kinds, terms: 
             if create_only {
                 entry.applied.is_some() && entry.live != Live::Gone
             } else {
-                entry.digest == Some(digest) && entry.is_as_applied()
+                entry.is_left_alone() || (entry.digest == Some(digest) && entry.is_as_applied())
             }
         });
         if done {
             plan.unchanged += 1;
             continue;
         }
-        plan.stages[*stage as usize].push(Work {
-            key: key.clone(),
-            version: Arc::clone(&one.version),
-            plural: Arc::clone(plural),
-            path: Arc::clone(&one.path),
-            line: one.line,
-            blob: one.blob,
-            index: one.index,
-            digest,
-            create_only,
-            ours: entry.and_then(Entry::ours),
-        });
+        plan.stages[*stage as usize].push(Work::of(key, plural, one, digest, entry));
     }
     for stage in &mut plan.stages {
         // Objects of one file follow each other, so that it is read once.
@@ -184,7 +224,10 @@ fn resolve<'a>(
         let mut key = one.key.clone();
         let (plural, stage) = match kinds.find(group, &one.version, kind) {
             Ok(resource) => {
-                if resource.namespaced && key.namespace.is_none() {
+                if !resource.namespaced {
+                    // Written there all the same, it says nothing: as `kubectl` takes it.
+                    key.namespace = None;
+                } else if key.namespace.is_none() {
                     key.namespace = Some(Arc::clone(&namespace));
                 }
                 let stage = Stage::of(&key, resource.namespaced);
@@ -263,7 +306,7 @@ fn missing_kind(one: &Declared, missing: Missing) -> Problem {
             ),
         ),
         Missing::Stale => (
-            Reason::Unavailable,
+            Reason::Unanswered,
             format!(
                 "the server that provides {asked} does not answer: it is tried again by itself"
             ),
@@ -304,9 +347,6 @@ fn orphans(
     keys.cloned().collect()
 }
 
-/// At most this many objects may go in one sync without a question, or half of them.
-const MANY: usize = 10;
-
 fn deletions(
     mut orphans: Vec<ObjectKey>,
     inventory: &Inventory,
@@ -323,39 +363,95 @@ fn deletions(
         }
         !gone
     });
-    if orphans.is_empty() || !terms.prune || terms.hidden {
+    if terms.prune && !terms.hidden {
+        leave_to_others(&mut orphans, terms, plan);
+        orphans.sort_by_cached_key(|key| (order::of_deletion(key), key.clone()));
+        if !terms.confirmed {
+            guard(&mut orphans, inventory, terms, plan);
+        }
+        plan.prune = orphans;
+    }
+}
+
+/// What another configuration declares changes hands; what one may declare waits.
+fn leave_to_others(orphans: &mut Vec<ObjectKey>, terms: Terms<'_>, plan: &mut Plan) {
+    let keys: HashSet<&ObjectKey> = orphans.iter().collect();
+    let declared: HashSet<ObjectKey> = terms
+        .others
+        .iter()
+        .flat_map(|manifests| declared_among(manifests, terms.namespace, &keys))
+        .cloned()
+        .collect();
+    plan.waits = !declared.is_empty();
+    orphans.retain(|key| !declared.contains(key));
+    if orphans.is_empty() || terms.behind.is_empty() {
         return;
     }
-    orphans.sort_by_cached_key(|key| (order::of_deletion(key), key.clone()));
-    let guard = |object: Option<ObjectKey>, what: String| Problem {
+    plan.waits = true;
+    plan.problems.push(Problem {
+        path: String::new(),
+        line: None,
+        object: None,
+        reason: Reason::PrunePostponed,
+        message: format!(
+            "{} objects are no longer declared, and are deleted when {} has read all of this commit too: what has moved there is kept",
+            orphans.len(),
+            terms.behind.join(", ")
+        ),
+    });
+    orphans.clear();
+}
+
+/// Holds back what nobody may have wanted.
+fn guard(orphans: &mut Vec<ObjectKey>, inventory: &Inventory, terms: Terms<'_>, plan: &mut Plan) {
+    let never_applied = |key: &ObjectKey| {
+        inventory
+            .find(key)
+            .is_none_or(|entry| entry.applied.is_none())
+    };
+    orphans.retain(|key| {
+        let ask = order::holds_others(key) && never_applied(key);
+        if ask {
+            plan.ask.push(key.clone());
+        }
+        !ask
+    });
+    let (count, total) = (orphans.len(), inventory.len() - plan.forget.len());
+    let great =
+        count > terms.guard.objects && count * 100 > total.saturating_mul(terms.guard.percent);
+    if count > 0 && (great || (count == total && plan.to_apply() == 0)) {
+        plan.problems.push(guarded(
+            None,
+            &format!("this commit would delete {count} of {total} objects, and none is deleted"),
+            terms.revision,
+        ));
+        orphans.clear();
+    }
+    orphans.retain(|key| {
+        let holds_others = order::holds_others(key);
+        if holds_others {
+            plan.problems.push(holds_everything(key, terms.revision));
+        }
+        !holds_others
+    });
+}
+
+/// The problem of a Namespace or definition that is not deleted without a confirmation.
+pub(crate) fn holds_everything(key: &ObjectKey, revision: &str) -> Problem {
+    let what = format!(
+        "{key} is no longer declared, and everything in it would go with it; it is not deleted"
+    );
+    guarded(Some(key.clone()), &what, revision)
+}
+
+fn guarded(object: Option<ObjectKey>, what: &str, revision: &str) -> Problem {
+    Problem {
         path: String::new(),
         line: None,
         object,
         reason: Reason::Guarded,
         message: format!(
-            "{what}: to confirm it, set the annotation {ANNOTATION_CONFIRM_PRUNE}: \"{}\" on the configuration",
-            terms.revision
+            "{what}: to confirm it, set the annotation {ANNOTATION_CONFIRM_PRUNE}: \"{revision}\" on the configuration"
         ),
-    };
-    if !terms.confirmed {
-        let (count, total) = (orphans.len(), inventory.len() - plan.forget.len());
-        if (count > MANY && count * 2 > total) || (count == total && plan.to_apply() == 0) {
-            plan.problems.push(guard(
-                None,
-                format!("this commit would delete {count} of {total} objects, and none is deleted"),
-            ));
-            return;
-        }
-        orphans.retain(|key| {
-            let holds_others = order::holds_others(key);
-            if holds_others {
-                plan.problems.push(guard(
-                    Some(key.clone()),
-                    format!("{key} is no longer declared, and everything in it would go with it; it is not deleted"),
-                ));
-            }
-            !holds_others
-        });
     }
-    plan.prune = orphans;
 }

@@ -70,10 +70,17 @@ pub enum Reason {
     Blocked,
     /// The API server did not answer, or asked to come later: it is tried again by itself.
     Unavailable,
+    /// What the API server must ask about the object does not answer, a webhook or the server of its
+    /// kind: it is tried again by itself.
+    Unanswered,
+    /// An object is being deleted, and stays until its finalizers are done.
+    Lingers,
     /// An object that should be deleted is still there.
     NotPruned,
     /// A deletion was held back by a guard.
     Guarded,
+    /// A deletion waits for what another configuration declares.
+    PrunePostponed,
 }
 
 impl Reason {
@@ -103,8 +110,11 @@ impl Reason {
             Self::NamespaceNotFound => "NamespaceNotFound",
             Self::Blocked => "Blocked",
             Self::Unavailable => "Unavailable",
+            Self::Unanswered => "Unanswered",
+            Self::Lingers => "Lingers",
             Self::NotPruned => "NotPruned",
             Self::Guarded => "Guarded",
+            Self::PrunePostponed => "PrunePostponed",
         }
     }
 
@@ -123,12 +133,23 @@ impl Reason {
         )
     }
 
+    /// Whether it tells nothing of its object, but of the way to the API server: what else a sync
+    /// would do may be as wrong, and nothing is pruned.
+    pub fn is_of_the_server(self) -> bool {
+        self == Self::Unavailable
+    }
+
     /// Whether it is a remark only: the objects at this place are applied all the same, and the
     /// configuration is `Ready` with it.
     pub fn is_warning(self) -> bool {
         matches!(
             self,
-            Self::DuplicateKey | Self::NoKind | Self::OtherTool | Self::ServerField
+            Self::DuplicateKey
+                | Self::NoKind
+                | Self::OtherTool
+                | Self::ServerField
+                | Self::Lingers
+                | Self::PrunePostponed
         )
     }
 }

@@ -1,4 +1,4 @@
-//! The three requests that act on objects: apply, look, delete. They send and return as little as
+//! The requests that act on objects: apply, create, amend, look, delete. They send and return as little as
 //! they can, and keep what the server says apart from what went wrong on the way.
 
 use std::time::Duration;
@@ -118,36 +118,56 @@ pub async fn apply(
     manager: &str,
     force: bool,
 ) -> Result<ObjectMeta, Error> {
-    let query = write_query(manager, Some(force));
+    let force = if force { "true" } else { "false" };
+    let query = write_query(manager, Some(("force", force)));
     let body = serde_json::to_vec(object).expect("a JSON value can be written");
     let request = Request::patch(format!("{}?{query}", target.path()))
         .header(CONTENT_TYPE, "application/apply-patch+yaml");
     Ok(send(client, request, body).await?.metadata)
 }
 
-/// Creates an object.
+/// Creates an object, or with `dry_run` finds out whether it could be created.
 ///
 /// # Errors
-/// As [`apply`]; 409 when it exists.
+/// As [`apply`]; 409 when it exists: the API server finds that only after everything else, and in a
+/// dry run as well.
 pub async fn create(
     client: &Client,
     target: Target<'_>,
     object: &Value,
     manager: &str,
+    dry_run: bool,
 ) -> Result<ObjectMeta, Error> {
-    let query = write_query(manager, None);
+    let query = write_query(manager, dry_run.then_some(("dryRun", "All")));
     let body = serde_json::to_vec(object).expect("a JSON value can be written");
     let request = Request::post(format!("{}?{query}", target.collection()))
         .header(CONTENT_TYPE, "application/json");
     Ok(send(client, request, body).await?.metadata)
 }
 
-fn write_query(manager: &str, force: Option<bool>) -> String {
+/// Changes an object by a JSON patch.
+///
+/// # Errors
+/// As [`apply`]; 409 when the patch names a resource version that is not the newest.
+pub async fn amend(
+    client: &Client,
+    target: Target<'_>,
+    patch: &Value,
+    manager: &str,
+) -> Result<ObjectMeta, Error> {
+    let query = write_query(manager, None);
+    let body = serde_json::to_vec(patch).expect("a JSON value can be written");
+    let request = Request::patch(format!("{}?{query}", target.path()))
+        .header(CONTENT_TYPE, "application/json-patch+json");
+    Ok(send(client, request, body).await?.metadata)
+}
+
+fn write_query(manager: &str, more: Option<(&str, &str)>) -> String {
     let mut query = url::form_urlencoded::Serializer::new(String::new());
     query.append_pair("fieldManager", manager);
     query.append_pair("fieldValidation", "Strict");
-    if let Some(force) = force {
-        query.append_pair("force", if force { "true" } else { "false" });
+    if let Some((name, value)) = more {
+        query.append_pair(name, value);
     }
     query.finish()
 }
@@ -165,26 +185,22 @@ pub async fn look(client: &Client, target: Target<'_>) -> Result<Option<ObjectMe
     }
 }
 
-/// Deletes the object with this uid in this state, and no other. True when it is gone, false when
-/// it lingers until its finalizers are done.
+/// Deletes the object with this uid and no other. Nothing when it is gone; its metadata when it
+/// lingers until its finalizers are done.
 ///
 /// # Errors
-/// As [`apply`]; 409 when it has changed since.
+/// As [`apply`]; 409 when there is another in its place.
 pub async fn delete(
     client: &Client,
     target: Target<'_>,
     uid: u128,
-    resource_version: Option<&str>,
-) -> Result<bool, Error> {
-    let mut preconditions = json!({"uid": write_uid(uid)});
-    if let Some(version) = resource_version {
-        preconditions["resourceVersion"] = version.into();
-    }
+) -> Result<Option<ObjectMeta>, Error> {
     let options = json!({
         "kind": "DeleteOptions",
         "apiVersion": "v1",
         "propagationPolicy": "Background",
-        "preconditions": preconditions,
+        // The uid alone: a status that changed since is no reason not to delete.
+        "preconditions": {"uid": write_uid(uid)},
     });
     let request = Request::builder()
         .method(Method::DELETE)
@@ -193,9 +209,10 @@ pub async fn delete(
     match send(client, request, options.to_string().into_bytes()).await {
         // The object itself comes back when it stays for a while; else a Status does.
         Ok(partial) => {
-            Ok(partial.kind == "Status" || partial.metadata.deletion_timestamp.is_none())
+            let stays = partial.kind != "Status" && partial.metadata.deletion_timestamp.is_some();
+            Ok(stays.then_some(partial.metadata))
         }
-        Err(Error::Refused(refusal)) if refusal.code == 404 => Ok(true),
+        Err(Error::Refused(refusal)) if refusal.code == 404 => Ok(None),
         Err(error) => Err(error),
     }
 }

@@ -41,6 +41,11 @@ pub struct EngineSettings {
     pub directory: PathBuf,
     /// How many requests a sync has under way at once.
     pub concurrency: usize,
+    /// A sync that would delete more objects than this, and more of its configuration's than
+    /// `guard_percent`, waits for a confirmation.
+    pub guard_objects: usize,
+    /// See `guard_objects`; in percent.
+    pub guard_percent: usize,
 }
 
 impl Default for EngineSettings {
@@ -50,6 +55,8 @@ impl Default for EngineSettings {
             directory: PathBuf::from("/var/lib/gitmoor"),
             // Measured against a local API server: more brings nothing, fewer leaves it idle.
             concurrency: 32,
+            guard_objects: 10,
+            guard_percent: 50,
         }
     }
 }

@@ -12,7 +12,9 @@ use rand::Rng as _;
 use tokio::{sync::watch, task::JoinSet, time::sleep};
 use tokio_util::sync::CancellationToken;
 
-use crate::{Assignment, engine::Engine, follow, observe::watch_seconds, pace::jitter};
+use crate::{
+    Assignment, engine::Engine, follow, observe::watch_seconds, pace::jitter, siblings::Siblings,
+};
 
 /// How long to wait after the watch failed, at first and at most.
 const RETRY: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
@@ -25,6 +27,8 @@ pub(crate) struct Tenant {
     pub(crate) client: Client,
     /// Which process this is: it changes at each start.
     pub(crate) instance: String,
+    /// What its configurations know of each other.
+    pub(crate) siblings: Arc<Siblings>,
 }
 
 /// A configuration that is followed: `None` when it has been deleted.
@@ -41,6 +45,7 @@ pub(crate) async fn serve(
         engine,
         client,
         instance: format!("{:016x}", rand::rng().random::<u64>()),
+        siblings: Arc::new(Siblings::new(&assignment.namespace, assignment.scope)),
         assignment,
     });
     let mut followed = Followed {
@@ -110,6 +115,7 @@ impl Followed {
                 for name in gone {
                     self.deleted(&name);
                 }
+                self.tenant.siblings.complete(&listed);
             }
             Event::Apply(object) => self.newest(object),
             Event::Delete(object) => self.deleted(&object.name_any()),
@@ -120,10 +126,20 @@ impl Followed {
 
     fn newest(&mut self, object: SourceControlConfiguration) {
         let name = object.name_any();
+        self.tenant.siblings.seen(&object);
         if object.spec.scope != self.tenant.assignment.scope {
             return;
         }
         let object = Arc::new(object);
+        let known = self.newest.get(&name).and_then(|sender| {
+            let known = sender.borrow();
+            known.as_ref().and_then(|known| known.uid())
+        });
+        if known.is_some() && known != object.uid() {
+            // Deleted and made anew while nobody watched: nothing of the old one is the new one's.
+            self.deleted(&name);
+            self.tenant.siblings.seen(&object);
+        }
         if let Some(sender) = self.newest.get(&name)
             && sender.send(Some(Arc::clone(&object))).is_ok()
         {
@@ -140,6 +156,7 @@ impl Followed {
     }
 
     fn deleted(&mut self, name: &str) {
+        self.tenant.siblings.gone(name);
         if let Some(sender) = self.newest.remove(name) {
             // It may have ended already.
             let _ = sender.send(None);

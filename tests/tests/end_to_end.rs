@@ -20,5 +20,8 @@ mod repositories;
 #[path = "end_to_end/sync.rs"]
 mod sync;
 #[cfg(test)]
+#[path = "end_to_end/takeover.rs"]
+mod takeover;
+#[cfg(test)]
 #[path = "end_to_end/tenancy.rs"]
 mod tenancy;

@@ -1,5 +1,6 @@
 //! What the API server's refusals mean for the person who wrote the manifest.
 
+use super::{Failure, Owner};
 use crate::{
     ObjectKey, Problem, Reason,
     plan::Work,
@@ -22,37 +23,56 @@ pub(super) fn other_owners(refusal: &Refusal) -> Vec<&str> {
     owners
 }
 
-/// Whether an object is left to no one by taking it over: its fields belong to people and their
-/// tools, not to another configuration or engine.
-pub(super) fn may_take_over(refusal: &Refusal) -> bool {
-    let owners = other_owners(refusal);
-    !owners.is_empty() && owners.iter().all(|owner| engine(owner).is_none())
-}
-
-/// What a field manager is, if it is one that will not give an object up.
-fn engine(manager: &str) -> Option<String> {
-    if let Some(configuration) = manager.strip_prefix("gitmoor:") {
-        return Some(format!(
-            "the configuration {}",
-            configuration.replace(':', "/")
-        ));
-    }
-    let name = match manager {
-        "kustomize-controller" | "helm-controller" | "flux" => "Flux",
-        "argocd-controller" | "argocd-application-controller" | "argocd" => "Argo CD",
-        "configsync" | "configmanagement.gke.io" => "Config Sync",
-        "kapp-controller" | "kapp-server" => "kapp",
-        "fleetagent" | "fleet-agent" => "Fleet",
-        "helm" | "Helm" => "Helm",
-        _ => return None,
+/// The problem of an object that `configuration` could not apply.
+pub(super) fn explain(work: &Work, configuration: &str, failure: &Failure) -> Problem {
+    let (reason, message) = match failure {
+        Failure::Request(error) => reason(&work.key, error),
+        Failure::Owned(owners) => (Reason::Conflict, belongs(configuration, owners)),
+        Failure::NotReplaceable { immutable, refused } => {
+            let (_, refused) = reason(&work.key, refused);
+            let message = format!(
+                "{}; the object is not replaced, since the new one would be refused: {refused}",
+                words(&work.key, immutable)
+            );
+            (Reason::Immutable, message)
+        }
+        Failure::Lingers(finalizers) => (Reason::Immutable, replacing(finalizers)),
     };
-    Some(format!("{name} (field manager {manager})"))
+    work.problem(reason, message)
 }
 
-/// The problem of an object that could not be applied.
-pub(super) fn explain(work: &Work, error: &Error) -> Problem {
-    let (reason, message) = reason(&work.key, error);
-    work.problem(reason, message)
+fn belongs(configuration: &str, owners: &[Owner]) -> String {
+    let names: Vec<_> = owners.iter().map(ToString::to_string).collect();
+    let foreign = owners
+        .iter()
+        .any(|owner| matches!(owner, Owner::Configuration(_)));
+    let cure = if foreign {
+        "declare it in one of them only"
+    } else {
+        "remove it there, or here, or set adopt: true on the configuration to take it over"
+    };
+    format!(
+        "the object belongs to {}, and the configuration {configuration} declares it too; it is left as it is: {cure}",
+        names.join(" and ")
+    )
+}
+
+fn replacing(finalizers: &[String]) -> String {
+    format!(
+        "the object is being replaced, and the old one is still there: {}",
+        waits_for(finalizers)
+    )
+}
+
+/// What an object that is being deleted waits for.
+pub(super) fn waits_for(finalizers: &[String]) -> String {
+    match finalizers {
+        [] => "it has not ended yet".to_owned(),
+        finalizers => format!(
+            "whoever set its finalizers ({}) has not removed them yet",
+            finalizers.join(", ")
+        ),
+    }
 }
 
 /// The problem of an object that could not be deleted.
@@ -83,7 +103,7 @@ fn reason(key: &ObjectKey, error: &Error) -> (Reason, String) {
             format!("the namespace {} is being deleted", in_namespace()),
         ),
         403 => (Reason::Forbidden, format!("not allowed: {words}")),
-        404 if refusal.message.starts_with("namespaces ") => (
+        404 if refusal.message.starts_with("namespaces \"") => (
             Reason::NamespaceNotFound,
             format!(
                 "the namespace {} does not exist: declare it, or ask for it",
@@ -94,28 +114,13 @@ fn reason(key: &ObjectKey, error: &Error) -> (Reason, String) {
             Reason::UnknownKind,
             format!("this cluster no longer serves the kind: {words}"),
         ),
-        409 => {
-            let owners = other_owners(refusal);
-            let names: Vec<_> = owners
-                .iter()
-                .map(|owner| engine(owner).unwrap_or_else(|| (*owner).to_owned()))
-                .collect();
-            let message = if names.is_empty() {
-                words
-            } else {
-                format!(
-                    "the object belongs to {}: remove it there, or here ({} fields are claimed)",
-                    names.join(" and "),
-                    refusal.causes.len()
-                )
-            };
-            (Reason::Conflict, message)
-        }
+        // Whoever changes it just now is done in a moment.
+        409 => (Reason::Conflict, words),
         400 | 413 | 415 => (Reason::Invalid, words),
         422 if is_immutable(refusal) => (
             Reason::Immutable,
             format!(
-                "{words}; the field cannot be changed on a live object: delete the object once, or undo the change"
+                "{words}; the field cannot be changed on a live object: undo the change, or have the object deleted and created anew with the annotation gitmoor.io/replace: allowed"
             ),
         ),
         422 => (Reason::Invalid, words),
@@ -126,19 +131,45 @@ fn reason(key: &ObjectKey, error: &Error) -> (Reason, String) {
         {
             (Reason::Invalid, words)
         }
+        500 if refusal.message.contains("failed calling webhook")
+            || refusal.message.contains("failed to call webhook") =>
+        {
+            (
+                Reason::Unanswered,
+                format!(
+                    "a webhook that must be asked about the object does not answer; it is tried again by itself: {words}"
+                ),
+            )
+        }
+        503 if !is_built_in(&key.group) => (
+            Reason::Unanswered,
+            format!(
+                "the server that provides {} does not answer; it is tried again by itself: {words}",
+                key.group
+            ),
+        ),
         code => (Reason::Unavailable, format!("{words} (status {code})")),
     }
 }
 
-fn is_immutable(refusal: &Refusal) -> bool {
-    [
-        "field is immutable",
-        "may not change",
-        "are forbidden",
-        "cannot be changed",
-    ]
-    .iter()
-    .any(|words| refusal.message.contains(words))
+/// Whether the API server itself provides a group, and not one behind it. `metrics.k8s.io` and its
+/// like are taken for built in: nobody applies objects of theirs.
+fn is_built_in(group: &str) -> bool {
+    !group.contains('.') || group.ends_with(".k8s.io")
+}
+
+/// Whether the refusal is for a field that cannot be changed on a live object. The API has no code
+/// for it; these are the words of the built-in kinds, and of the rules that definitions mostly have.
+pub(super) fn is_immutable(refusal: &Refusal) -> bool {
+    let message = &refusal.message;
+    let has = |words: &str| message.contains(words);
+    refusal.code == 422
+        && (has("immutable")
+            || has("may not change")
+            || has("may not be changed")
+            || has("cannot change")
+            || has("cannot be changed")
+            || (has("updates to") && has("forbidden")))
 }
 
 /// The server's words. Of a Secret only which fields are at fault: validation quotes values.

@@ -2,7 +2,6 @@
 
 use std::{
     collections::{BTreeSet, HashMap},
-    sync::Arc,
     time::Duration,
 };
 
@@ -85,6 +84,7 @@ impl Follow {
             self.facts.remarks = remarks;
             self.reporter.changed();
         }
+        self.changed_inventory();
         self.heal(suspects).await;
     }
 
@@ -162,28 +162,18 @@ impl Follow {
         };
         let one = self.manifests.declared.get(place as usize)?;
         // Without a digest it was never applied: the sync tries that again.
-        let digest = entry.digest?;
+        let applied = entry.digest?;
+        let digest = one.digest.at(&one.path);
         let done = match one.options.sync {
             Sync::Ignore => true,
             Sync::CreateOnly => entry.live != Live::Gone,
-            Sync::Enforce => entry.is_as_applied(),
+            Sync::Enforce => entry.is_left_alone() || (applied == digest && entry.is_as_applied()),
         };
         if done {
             return None;
         }
         let resource = self.kinds.find(&key.group, &one.version, &key.kind).ok()?;
-        Some(Work {
-            key: key.clone(),
-            version: Arc::clone(&one.version),
-            plural: Arc::clone(&resource.plural),
-            path: Arc::clone(&one.path),
-            line: one.line,
-            blob: one.blob,
-            index: one.index,
-            digest,
-            create_only: one.options.sync == Sync::CreateOnly,
-            ours: entry.ours(),
-        })
+        Some(Work::of(key, &resource.plural, one, digest, Some(entry)))
     }
 
     async fn put_right(&mut self, works: Vec<Work>) {
@@ -194,7 +184,7 @@ impl Follow {
             tracing::info!(object = %work.key, path = %work.path, "drift found");
         }
         let count = works.len();
-        let failed = self.send(works).await;
+        let failed = self.send(works).await.failed;
         self.facts.counts.healed = self
             .facts
             .counts

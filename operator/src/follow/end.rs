@@ -64,15 +64,15 @@ impl Follow {
         }
     }
 
-    /// Deletes what the configuration applied, then lets it go.
+    /// Deletes what the configuration applied, then lets it go. A suspended one deletes nothing.
     pub(super) async fn prune_all(&mut self) {
-        loop {
+        while !self.object.spec.suspend {
             let mut keys: Vec<ObjectKey> =
                 self.inventory.iter().map(|(key, _)| key.clone()).collect();
             keys.sort_by_cached_key(|key| (of_deletion(key), key.clone()));
             // Whatever was declared with a kind that is no longer there is gone with it.
             keys.retain(|key| self.kinds.preferred(&key.group, &key.kind).is_some());
-            let deleted = self.delete(&keys).await;
+            let deleted = self.delete(&keys, false).await;
             if deleted.failed + deleted.lingering == 0 {
                 break;
             }

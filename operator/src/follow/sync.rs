@@ -1,30 +1,40 @@
-//! One sync: read the commit, plan, apply stage by stage, prune.
+//! One sync: read the commit, plan, apply stage by stage, prune. What makes it out of date, such as
+//! a newer commit, ends it between two objects.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use futures::{StreamExt as _, stream};
 use gitmoor_crds::ANNOTATION_CONFIRM_PRUNE;
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt as _;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Duration, Instant};
 
 use super::Follow;
 use crate::{
     ObjectKey, Problem, Reason,
-    apply::{Deletion, Outcome},
-    plan::{Plan, Terms, Work, of_deletion, plan},
+    apply::{Holder, Outcome},
+    plan::{Guard, Plan, Stage, Terms, Work, plan},
+    siblings::Read,
     snapshot::CommitId,
     tenant::Chain,
 };
 
-/// How many objects of a sync are under way at once; the bound on requests is the process's.
-const CONCURRENCY: usize = 64;
-
-/// How long a new kind may take until the API server serves it.
-const ESTABLISHED: Duration = Duration::from_secs(20);
-
 /// After how long a sync says that it is under way.
 const LONG: Duration = Duration::from_secs(2);
+
+/// How often the kinds are asked for after something came that may bring one: the API server serves
+/// it within seconds.
+const AFTER_A_KIND_CAME: u32 = 4;
+
+/// What became of some objects.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Sent {
+    pub(super) failed: usize,
+    pub(super) changed: usize,
+    /// Whether nothing more shall be begun.
+    pub(super) stopped: bool,
+    /// Whether the way to the API server is in doubt.
+    doubtful: bool,
+}
 
 impl Follow {
     /// A commit has arrived: reads it and brings the cluster to it.
@@ -52,32 +62,42 @@ impl Follow {
         for problem in &problems {
             tracing::warn!(path = problem.path, line = problem.line, reason = %problem.reason, "{}", problem.message);
         }
-        self.manifests = manifests;
+        self.manifests = manifests.into();
         self.read_problems = problems;
         self.object_problems.clear();
+        let inventory = &self.inventory;
+        self.contested.retain(|key| inventory.find(key).is_some());
         self.facts.counts.healed = 0;
         self.commit = Some(commit);
         self.retry.reset();
+        let read = Read {
+            commit,
+            manifests: Arc::clone(&self.manifests),
+            hidden: self.is_hidden(),
+        };
+        self.tenant
+            .siblings
+            .has_read(&self.object.name_any(), Some(read));
         self.sync().await;
     }
 
     /// Brings the cluster to the commit that was read.
     pub(super) async fn sync(&mut self) {
-        let Some(commit) = self.commit else {
+        let Some(commit) = self.commit.filter(|_| !self.object.spec.suspend) else {
             self.retry.reset();
             return;
         };
-        if self.object.spec.suspend {
-            self.retry.reset();
-            return;
-        }
         let started = Instant::now();
+        self.waits = false;
         let again = self.retry.due().is_some();
         let mut plan = self.plan(commit);
-        if plan.kinds_missing {
-            plan = self.bring_kinds(commit, plan).await;
+        let mut sent = Sent::default();
+        if plan.kinds_missing || std::mem::take(&mut self.kinds_in_doubt) {
+            match self.bring_kinds(commit, plan).await {
+                Some(newer) => plan = newer,
+                None => return self.stopped(),
+            }
         }
-        let (mut changed, mut failed) = (0, 0);
         let (total, unchanged) = (plan.to_apply(), plan.unchanged);
         if self.announce(&plan).await.is_err() {
             self.retry.failed();
@@ -85,42 +105,76 @@ impl Follow {
             return;
         }
         for stage in std::mem::take(&mut plan.stages) {
-            if self.cancel.is_cancelled() {
-                return;
+            let stage = self.send(stage).await;
+            sent.changed += stage.changed;
+            sent.failed += stage.failed;
+            sent.doubtful |= stage.doubtful;
+            if stage.stopped {
+                tracing::info!(%commit, changed = sent.changed, failed = sent.failed, "ended early");
+                return self.stopped();
             }
-            let count = stage.len();
-            let wrong = self.send(stage).await;
-            changed += count - wrong;
-            failed += wrong;
             if started.elapsed() > LONG {
                 self.facts.progress = Some(format!(
                     "applying commit {commit}: {} of {total} objects",
-                    changed + failed
+                    sent.changed + sent.failed
                 ));
                 self.report().await;
             }
         }
         self.watch_inventory();
-        let (pruned, kept) = self.prune(&plan).await;
+        // What could not be asked of the API server may be true of anything.
+        let pruned = if sent.doubtful {
+            Default::default()
+        } else {
+            self.prune(&mut plan).await
+        };
+        if pruned.stopped {
+            return self.stopped();
+        }
+        self.waits |= plan.waits;
         self.plan_problems = plan.problems;
         self.bodies.forget();
         self.facts.progress = None;
-        self.facts.counts.pruned = pruned;
-        if !again || changed > 0 {
-            self.facts.counts.changed = u32::try_from(changed).unwrap_or(u32::MAX);
+        self.facts.counts.pruned = pruned.gone;
+        if !again || sent.changed > 0 {
+            self.facts.counts.changed = u32::try_from(sent.changed).unwrap_or(u32::MAX);
         }
         if self.facts.applied != Some(commit) {
             self.facts.applied = Some(commit);
             self.facts.applied_at = Some(Timestamp::now());
         }
-        if failed + kept > 0 || self.plan_problems.iter().any(is_worth_a_retry) {
+        let kinds_awaited = self.plan_problems.iter().any(awaits_a_kind);
+        self.coming.await_kinds(&self.tenant.client, kinds_awaited);
+        // Those that are watched for need no clock, but for a moment after one has come.
+        let kinds_awaited =
+            kinds_awaited && (!self.coming.sees_all() || self.retry.attempts() < AFTER_A_KIND_CAME);
+        if sent.failed + pruned.failed + pruned.unwatched > 0
+            || kinds_awaited
+            || self.plan_problems.iter().any(is_worth_a_retry)
+        {
             self.retry.failed();
         } else {
             self.retry.reset();
         }
         self.changed_inventory();
         self.reporter.changed();
-        tracing::info!(%commit, changed, unchanged, pruned, failed, took = ?started.elapsed(), "synced");
+        tracing::info!(%commit, changed = sent.changed, unchanged, pruned = pruned.gone, failed = sent.failed, took = ?started.elapsed(), "synced");
+    }
+
+    /// A sync has ended early: what it did is known, and what made it end is dealt with next.
+    fn stopped(&mut self) {
+        self.watch_inventory();
+        self.bodies.forget();
+        self.facts.progress = None;
+        // Unless what made it end brings another one.
+        self.retry.failed();
+        self.changed_inventory();
+        self.reporter.changed();
+    }
+
+    fn is_hidden(&self) -> bool {
+        let mut problems = self.read_problems.iter();
+        problems.any(|problem| problem.reason.hides_objects())
     }
 
     fn plan(&mut self, commit: CommitId) -> Plan {
@@ -131,28 +185,34 @@ impl Follow {
             .is_some_and(|confirmed| {
                 confirmed.len() >= 7 && revision.starts_with(confirmed.as_str())
             });
+        let (siblings, name) = (&self.tenant.siblings, self.object.name_any());
+        let others = siblings.declared_by_others(&name);
+        let behind = siblings.behind(&name, &self.object, commit);
+        let settings = &self.tenant.engine.settings;
         let terms = Terms {
             namespace: &self.tenant.assignment.namespace,
             prune: self.object.spec.prune,
-            hidden: self
-                .read_problems
-                .iter()
-                .any(|problem| problem.reason.hides_objects()),
+            hidden: self.is_hidden(),
             confirmed,
             revision: &revision,
+            guard: Guard {
+                objects: settings.guard_objects,
+                percent: settings.guard_percent,
+            },
+            others: &others,
+            behind: &behind,
         };
         plan(&self.manifests, &self.inventory, &self.kinds, terms)
     }
 
     /// A kind is missing: asks for the kinds anew, and applies the definitions that this commit has
-    /// for them first.
-    async fn bring_kinds(&mut self, commit: CommitId, mut plan: Plan) -> Plan {
-        let definitions = &mut plan.stages[crate::plan::Stage::Definitions as usize];
-        let mut first = std::mem::take(definitions);
-        let namespaces = std::mem::take(&mut plan.stages[crate::plan::Stage::Namespaces as usize]);
-        let mut awaited = Vec::new();
+    /// for them first. Nothing when the sync shall end.
+    async fn bring_kinds(&mut self, commit: CommitId, mut plan: Plan) -> Option<Plan> {
+        let first = std::mem::take(&mut plan.stages[Stage::Definitions as usize]);
+        let definitions = self.definitions(&first);
         if !first.is_empty() {
-            first.extend(namespaces);
+            let mut first = first;
+            first.extend(std::mem::take(&mut plan.stages[Stage::Namespaces as usize]));
             let objects = first
                 .iter()
                 .map(|work| (work.key.clone(), Arc::clone(&work.version)));
@@ -162,35 +222,23 @@ impl Follow {
                 .await
             {
                 Ok(()) => {
-                    self.send_collecting(first, &mut awaited).await;
+                    if self.send(first).await.stopped {
+                        return None;
+                    }
                 }
                 Err(error) => {
                     tracing::warn!(error = %Chain(&error), "the inventory was not written")
                 }
             }
         }
-        let until = Instant::now() + ESTABLISHED;
-        loop {
-            let engine = Arc::clone(&self.tenant.engine);
-            match engine
-                .discovery
-                .refresh(&self.tenant.client, &self.kinds)
-                .await
-            {
-                Ok(kinds) => self.kinds = kinds,
-                Err(error) => {
-                    tracing::warn!(error = %Chain(&error), "the kinds are not known anew")
-                }
-            }
-            let missing = awaited
-                .iter()
-                .any(|(group, kind, version)| self.kinds.find(group, version, kind).is_err());
-            if !missing || Instant::now() > until || self.cancel.is_cancelled() {
-                break;
-            }
-            sleep(Duration::from_millis(100)).await;
+        if !self.await_kinds(&definitions).await {
+            return None;
         }
-        self.plan(commit)
+        let mut plan = self.plan(commit);
+        for problem in &mut plan.problems {
+            self.blocked_by_definition(problem, &definitions);
+        }
+        Some(plan)
     }
 
     /// Writes down what is going to be applied, before it is.
@@ -222,57 +270,55 @@ impl Follow {
             .declared(plan.declared.iter().map(|(key, place)| (key, *place)));
         for key in &plan.forget {
             self.inventory.remove(key);
+            self.object_problems.remove(key);
         }
         Ok(())
     }
 
-    /// Applies objects, each on its own, and says how many failed.
-    pub(super) async fn send(&mut self, works: Vec<Work>) -> usize {
-        self.send_collecting(works, &mut Vec::new()).await
-    }
-
-    async fn send_collecting(
-        &mut self,
-        works: Vec<Work>,
-        kinds: &mut Vec<(String, String, String)>,
-    ) -> usize {
+    /// Applies objects, each on its own.
+    pub(super) async fn send(&mut self, works: Vec<Work>) -> Sent {
+        let mut works = works;
+        for work in &mut works {
+            work.wary = self.contested.contains(&work.key);
+        }
         let applier = Arc::clone(&self.applier);
         let bodies = Arc::clone(&self.bodies);
-        let cancel = self.cancel.clone();
-        let mut failed = 0;
-        let outcomes = stream::iter(works)
-            // What is not begun when the end comes is left for the next process.
-            .take_until(cancel.cancelled_owned())
-            .map(|work| {
-                let (applier, bodies) = (Arc::clone(&applier), Arc::clone(&bodies));
-                async move {
-                    let outcome = applier.apply(&work, &bodies).await;
-                    (work, outcome)
-                }
-            })
-            .buffer_unordered(CONCURRENCY);
-        let mut outcomes = std::pin::pin!(outcomes);
-        while let Some((work, outcome)) = outcomes.next().await {
-            match outcome {
-                Outcome::Applied { seen, defines } => {
-                    let epoch = self.sightings.epoch();
-                    self.inventory
-                        .applied(&work.key, &work.version, work.digest, seen, epoch);
-                    self.object_problems.remove(&work.key);
-                    kinds.extend(defines);
-                }
-                Outcome::Failed(problem) => {
-                    failed += 1;
-                    let problem = self.blocked_by(&work.key, problem);
-                    self.failed(problem);
-                }
+        let apply = move |work: Work| {
+            let (applier, bodies) = (Arc::clone(&applier), Arc::clone(&bodies));
+            async move {
+                let outcome = applier.apply(&work, &bodies).await;
+                (work, outcome)
             }
-        }
-        failed
+        };
+        let mut sent = Sent::default();
+        let take = |follow: &mut Self, (work, outcome): (Work, Outcome)| match outcome {
+            Outcome::Applied { seen } => {
+                sent.changed += 1;
+                let epoch = follow.sightings.epoch();
+                follow
+                    .inventory
+                    .applied(&work.key, &work.version, work.digest, seen, epoch);
+                follow.object_problems.remove(&work.key);
+                follow.contested.remove(&work.key);
+            }
+            Outcome::Failed { problem, held_by } => {
+                if held_by.is_some() {
+                    follow.contested.insert(work.key.clone());
+                }
+                follow.waits |= held_by == Some(Holder::Configuration);
+                sent.failed += 1;
+                sent.doubtful |= problem.reason.is_of_the_server();
+                follow.kinds_in_doubt |= problem.reason == Reason::UnknownKind;
+                let problem = follow.blocked_by_namespace(&work.key, problem);
+                follow.failed(problem);
+            }
+        };
+        sent.stopped = !self.each(works, true, apply, take).await;
+        sent
     }
 
     /// An object whose namespace failed is not a second error.
-    fn blocked_by(&self, key: &ObjectKey, problem: Problem) -> Problem {
+    fn blocked_by_namespace(&self, key: &ObjectKey, problem: Problem) -> Problem {
         let Some(namespace) = &key.namespace else {
             return problem;
         };
@@ -286,93 +332,31 @@ impl Follow {
             name: Arc::clone(namespace),
         };
         match self.object_problems.get(&home) {
-            Some(cause) => Problem {
-                reason: Reason::Blocked,
-                message: format!(
-                    "blocked by {home} ({}:{})",
-                    cause.path,
-                    cause.line.unwrap_or_default()
-                ),
-                ..problem
-            },
+            Some(cause) => blocked(problem, &home, &cause.path, cause.line),
             None => problem,
         }
     }
-
-    /// Deletes what is no longer declared. Gives how many are gone, and how many should be but are
-    /// not.
-    async fn prune(&mut self, plan: &Plan) -> (u32, usize) {
-        let orphans: HashSet<&ObjectKey> = plan.prune.iter().collect();
-        self.object_problems
-            .retain(|key, problem| problem.reason != Reason::NotPruned || orphans.contains(key));
-        let deleted = self.delete(&plan.prune).await;
-        (deleted.gone, deleted.failed)
-    }
-
-    /// Deletes objects, given in the order of deletion: those of one place in it at once, the next
-    /// when they are done.
-    pub(super) async fn delete(&mut self, keys: &[ObjectKey]) -> Deleted {
-        let mut deleted = Deleted::default();
-        for group in keys.chunk_by(|a, b| of_deletion(a) == of_deletion(b)) {
-            if self.cancel.is_cancelled() {
-                break;
-            }
-            let works: Vec<_> = group
-                .iter()
-                .filter_map(|key| {
-                    let resource = self.kinds.preferred(&key.group, &key.kind)?.clone();
-                    let entry = self.inventory.find(key)?;
-                    Some((key.clone(), entry.applied.map(|(uid, _)| uid), resource))
-                })
-                .collect();
-            let applier = Arc::clone(&self.applier);
-            let outcomes = stream::iter(works).map(|(key, uid, resource)| {
-                let applier = Arc::clone(&applier);
-                async move {
-                    let outcome = applier.delete(&key, uid, &resource).await;
-                    (key, outcome)
-                }
-            });
-            let mut outcomes = outcomes.buffer_unordered(CONCURRENCY);
-            while let Some((key, outcome)) = outcomes.next().await {
-                match outcome {
-                    Deletion::Gone => {
-                        deleted.gone += 1;
-                        tracing::info!(object = %key, "pruned");
-                        self.inventory.remove(&key);
-                        self.object_problems.remove(&key);
-                    }
-                    Deletion::NotOurs | Deletion::Kept => {
-                        tracing::info!(object = %key, "left alone: it is not ours to prune");
-                        self.inventory.remove(&key);
-                        self.object_problems.remove(&key);
-                    }
-                    // Its watch says when it is gone.
-                    Deletion::Lingers => deleted.lingering += 1,
-                    Deletion::Failed(problem) => {
-                        deleted.failed += 1;
-                        tracing::warn!(object = %key, "{}", problem.message);
-                        self.object_problems.insert(key, problem);
-                    }
-                }
-            }
-        }
-        deleted
-    }
 }
 
-/// How many of some objects were deleted.
-#[derive(Clone, Copy, Default)]
-pub(super) struct Deleted {
-    gone: u32,
-    pub(super) failed: usize,
-    pub(super) lingering: usize,
+/// A problem that is none of its own: that of another object is the one to solve.
+pub(super) fn blocked(problem: Problem, by: &ObjectKey, path: &str, line: Option<u32>) -> Problem {
+    let line = line.map(|line| format!(":{line}")).unwrap_or_default();
+    Problem {
+        reason: Reason::Blocked,
+        message: format!("blocked by {by} ({path}{line})"),
+        ..problem
+    }
 }
 
 /// Whether time alone may solve it.
 fn is_worth_a_retry(problem: &Problem) -> bool {
+    matches!(problem.reason, Reason::Unavailable | Reason::Unanswered)
+}
+
+/// Whether a kind that comes solves it.
+fn awaits_a_kind(problem: &Problem) -> bool {
     matches!(
         problem.reason,
-        Reason::Unavailable | Reason::UnknownKind | Reason::UnknownVersion
+        Reason::UnknownKind | Reason::UnknownVersion | Reason::Blocked
     )
 }

@@ -34,6 +34,8 @@ struct Line {
     uid: Option<String>,
     #[serde(rename = "f", default, skip_serializing_if = "Option::is_none")]
     fingerprint: Option<u64>,
+    #[serde(rename = "i", default, skip_serializing_if = "std::ops::Not::not")]
+    opted_out: bool,
 }
 
 impl Inventory {
@@ -58,6 +60,7 @@ impl Inventory {
                 fingerprint: entry
                     .applied
                     .and_then(|(_, fingerprint)| fingerprint.map(|Fingerprint(hash)| hash)),
+                opted_out: entry.opted_out,
             };
             let mut text = serde_json::to_vec(&line).expect("a line is plain data");
             text.push(b'\n');
@@ -93,6 +96,7 @@ impl Inventory {
                 version: line.version,
                 digest: line.digest.and_then(|digest| digest.parse::<Digest>().ok()),
                 applied,
+                opted_out: line.opted_out,
                 ..Entry::default()
             };
             self.entries.entry(key).or_insert(entry);

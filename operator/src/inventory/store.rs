@@ -9,7 +9,7 @@ use k8s_openapi::{
 };
 use kube::{
     Api, Client, Resource as _, ResourceExt as _,
-    api::{DeleteParams, ListParams, PostParams},
+    api::{DeleteParams, ListParams, PostParams, Preconditions},
     core::ObjectMeta,
 };
 
@@ -253,11 +253,16 @@ impl Store {
     /// # Errors
     /// When the API server refuses.
     pub async fn delete(&mut self) -> Result<(), Error> {
-        for chunk in self.versions.keys().rev() {
+        for (chunk, version) in self.versions.iter().rev() {
             let name = self.chunk_name(*chunk);
-            match self.api.delete(&name, &DeleteParams::default()).await {
+            let parameters = DeleteParams::default().preconditions(Preconditions {
+                resource_version: Some(version.clone()),
+                uid: None,
+            });
+            match self.api.delete(&name, &parameters).await {
                 Ok(_) => {}
-                Err(kube::Error::Api(status)) if status.code == 404 => {}
+                // Gone, or that of a newer configuration of this name by now.
+                Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => {}
                 Err(source) => {
                     return Err(Error::Request {
                         attempt: "delete",

@@ -27,6 +27,7 @@ fn seen(uid: u128, version: u64, fingerprint: u64) -> Seen {
         uid,
         version,
         fingerprint: Some(Fingerprint(fingerprint)),
+        opted_out: false,
     }
 }
 
@@ -164,4 +165,18 @@ fn growth_writes_the_new_chunks_and_later_those_that_lost() {
     );
     let all: BTreeSet<u32> = chunks.into_iter().chain(inventory.stale()).collect();
     assert_eq!(all, BTreeSet::from([0, 1]));
+}
+
+#[test]
+fn an_object_that_asks_to_be_left_alone_is_and_a_restart_remembers_it() {
+    let mut inventory = with_one();
+    let asks = Seen {
+        opted_out: true,
+        ..seen(1, 11, 100)
+    };
+    assert!(inventory.seen(&key("a"), asks, 0));
+    let entry = inventory.find(&key("a")).unwrap();
+    assert!(entry.is_left_alone());
+    inventory.gone(&key("a"), 12);
+    assert!(!inventory.find(&key("a")).unwrap().is_left_alone());
 }

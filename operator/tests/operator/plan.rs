@@ -7,7 +7,7 @@ use gitmoor_operator::{
     fingerprint::{Fingerprint, Seen},
     inventory::Inventory,
     kinds::{Kinds, Resource},
-    plan::{Plan, Terms, plan},
+    plan::{Guard, Plan, Terms, plan},
     read::{Declared, Digest, Manifests, Options, Sync},
     snapshot::BlobId,
 };
@@ -89,6 +89,12 @@ const TERMS: Terms<'static> = Terms {
     hidden: false,
     confirmed: false,
     revision: "c0ffee",
+    guard: Guard {
+        objects: 10,
+        percent: 50,
+    },
+    others: &[],
+    behind: &[],
 };
 
 /// An inventory in which all this is applied.
@@ -104,6 +110,7 @@ fn applied(declared: &[Declared]) -> Inventory {
             uid: number,
             version: 1,
             fingerprint: Some(Fingerprint(1)),
+            opted_out: false,
         };
         inventory.applied(&key, &one.version, one.digest.at(&one.path), seen, 0);
     }
@@ -348,4 +355,92 @@ fn create_only_and_ignored_objects_are_left_to_others() {
     once.digest = Digest([9; 16]);
     let second = plan(&all, &inventory, &kinds(), TERMS);
     assert_eq!((second.to_apply(), second.prune.len()), (0, 0));
+}
+
+#[test]
+fn what_another_configuration_declares_is_left_to_it() {
+    let inventory = applied(&maps(0..4));
+    // One names the namespace that the other leaves out.
+    let mut named = map("m2");
+    named.key.namespace = Some("shop".into());
+    let mut ignored = map("m1");
+    ignored.options.sync = Sync::Ignore;
+    let other = Arc::new(manifests(vec![named, ignored]));
+    let terms = Terms {
+        others: &[Arc::clone(&other)],
+        ..TERMS
+    };
+    let plan = plan(&manifests(maps(0..1)), &inventory, &kinds(), terms);
+    assert_eq!(plan.prune, [map_key("m1"), map_key("m3")]);
+    assert!(plan.waits && plan.problems.is_empty(), "{plan:?}");
+}
+
+#[test]
+fn nothing_is_pruned_before_others_have_read_the_commit() {
+    let inventory = applied(&maps(0..4));
+    let behind = ["platform".to_owned()];
+    let terms = Terms {
+        behind: &behind,
+        ..TERMS
+    };
+    let held = plan(&manifests(maps(0..1)), &inventory, &kinds(), terms);
+    assert!(held.prune.is_empty() && held.waits);
+    assert_eq!(reasons(&held), [Reason::PrunePostponed]);
+    assert!(held.problems[0].message.contains("platform"), "{held:?}");
+    let same = plan(&manifests(maps(0..4)), &inventory, &kinds(), terms);
+    assert!(!same.waits && same.problems.is_empty(), "{same:?}");
+}
+
+#[test]
+fn a_namespace_that_was_never_applied_is_looked_at_instead_of_asked_about() {
+    let mut inventory = applied(&maps(0..1));
+    let namespace = key("", "Namespace", None, "shop");
+    inventory.announce([(namespace.clone(), "v1".into())]);
+    // As after a restart: whether it was refused is not known any more.
+    inventory.failed(&namespace, false);
+    let plan = plan(&manifests(maps(0..1)), &inventory, &kinds(), TERMS);
+    assert_eq!(plan.ask, [namespace]);
+    assert!(
+        plan.prune.is_empty() && plan.problems.is_empty(),
+        "{plan:?}"
+    );
+}
+
+#[test]
+fn an_object_that_asks_to_be_left_alone_is_not_applied() {
+    let before = maps(0..2);
+    let mut inventory = applied(&before);
+    let asks = Seen {
+        uid: 1,
+        version: 2,
+        fingerprint: Some(Fingerprint(1)),
+        opted_out: true,
+    };
+    inventory.seen(&map_key("m0"), asks, 0);
+    let mut after = before.clone();
+    after[0].digest = Digest([2; 16]);
+    after[1].digest = Digest([2; 16]);
+    let plan = plan(&manifests(after), &inventory, &kinds(), TERMS);
+    assert_eq!(to_apply(&plan), ["ConfigMap shop/m1"]);
+}
+
+#[test]
+fn a_namespace_written_on_an_object_of_the_cluster_says_nothing() {
+    let mut role = declared(
+        "rbac.authorization.k8s.io/v1",
+        "ClusterRole",
+        None,
+        "reader",
+    );
+    role.key.namespace = Some("shop".into());
+    let plan = plan(
+        &manifests(vec![role]),
+        &Inventory::default(),
+        &kinds(),
+        TERMS,
+    );
+    assert_eq!(
+        to_apply(&plan),
+        ["ClusterRole.rbac.authorization.k8s.io reader"]
+    );
 }
