@@ -18,7 +18,10 @@ mod settings;
 
 use std::sync::Arc;
 
-use gitmoor_operator::connections::{self, Connections, Identity};
+use gitmoor_operator::{
+    connections::{self, Connections, Identity},
+    metrics::Metrics,
+};
 use kube::{Client, Config, runtime::watcher};
 use tokio_util::sync::CancellationToken;
 
@@ -58,9 +61,10 @@ pub enum Error {
 pub async fn run(
     settings: Settings,
     config: Config,
+    metrics: Arc<Metrics>,
     cancel: CancellationToken,
 ) -> Result<(), Error> {
-    let connections = Connections::new(&config)?;
+    let connections = Connections::new(&config, Arc::clone(&metrics))?;
     let client = connections.client(&Identity::Own)?;
     let settings = Arc::new(settings);
     let admission = Admission::new(&settings);
@@ -105,8 +109,16 @@ pub async fn run(
             .await;
         }
     };
+    let listed = async {
+        let mut changes = configurations.changes();
+        tokio::select! {
+            _ = changes.wait_for(|changes| *changes > 0) => metrics.listed(),
+            () = cancel.cancelled() => {}
+        }
+    };
     tokio::join!(
         watches,
+        listed,
         first_loop,
         operators::serve(context, &admission, &configurations, made_changes),
         operators::write_refusals(client.clone(), &admission, &configurations, cancel.clone()),

@@ -1,6 +1,6 @@
 //! What can be set about an agent.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, net::SocketAddr};
 
 use gitmoor_operator::EngineSettings;
 use k8s_openapi::{
@@ -29,6 +29,9 @@ pub struct Settings {
     pub operator_image: String,
     /// What a Deployment of an operator asks for and is limited to.
     pub operator_resources: ResourceRequirements,
+    /// Where metrics and probes are served over plain HTTP, such as `[::]:8080`; nowhere when
+    /// absent. Operators that run as Deployments always serve them, on port 8080.
+    pub metrics_address: Option<SocketAddr>,
     /// What holds for every operator.
     pub operator: EngineSettings,
 }
@@ -43,6 +46,7 @@ impl Default for Settings {
             protected_namespaces: Vec::new(),
             operator_image: concat!("gitmoor:", env!("CARGO_PKG_VERSION")).to_owned(),
             operator_resources: operator_resources(),
+            metrics_address: None,
             operator: EngineSettings::default(),
         }
     }

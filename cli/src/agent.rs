@@ -5,7 +5,7 @@ use std::{path::PathBuf, process::ExitCode};
 use clap::Args;
 use gitmoor_agent::Settings;
 
-use crate::{kubernetes, reload, service, settings::Sources};
+use crate::{kubernetes, reload, service, settings::Sources, telemetry};
 
 /// Runs the agent of a cluster: takes configurations from ARM, and serves them and those that
 /// people create with kubectl.
@@ -42,8 +42,12 @@ pub(crate) fn run(arguments: Agent) -> anyhow::Result<ExitCode> {
             kubernetes.files(),
             &cancel,
             async |settings, cancel| {
-                let config = kubernetes.config().await?;
-                Ok(gitmoor_agent::run(settings, config, cancel).await?)
+                let address = settings.metrics_address;
+                telemetry::show(address, async |metrics| {
+                    let config = kubernetes.config().await?;
+                    Ok(gitmoor_agent::run(settings, config, metrics, cancel).await?)
+                })
+                .await
             },
         )
         .await

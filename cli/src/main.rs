@@ -13,6 +13,7 @@ mod portal;
 mod reload;
 mod service;
 mod settings;
+mod telemetry;
 
 use std::{io::Write as _, process::ExitCode};
 

@@ -5,7 +5,7 @@ use std::{path::PathBuf, process::ExitCode};
 use clap::Args;
 use gitmoor_operator::Settings;
 
-use crate::{kubernetes, reload, service, settings::Sources};
+use crate::{kubernetes, reload, service, settings::Sources, telemetry};
 
 /// Runs the operator of one namespace: makes it what its repositories say, and keeps it so.
 ///
@@ -49,8 +49,12 @@ pub(crate) fn run(arguments: Operator) -> anyhow::Result<ExitCode> {
             kubernetes.files(),
             &cancel,
             async |settings, cancel| {
-                let config = kubernetes.config().await?;
-                Ok(gitmoor_operator::run(settings, config, cancel).await?)
+                let address = settings.metrics_address;
+                telemetry::show(address, async |metrics| {
+                    let config = kubernetes.config().await?;
+                    Ok(gitmoor_operator::run(settings, config, metrics, cancel).await?)
+                })
+                .await
             },
         )
         .await

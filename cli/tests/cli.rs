@@ -6,6 +6,7 @@ mod cli {
     mod command_line;
     mod health;
     mod logs;
+    mod metrics;
     mod program;
     mod reload;
     mod services;

@@ -34,6 +34,8 @@ use tower::{BoxError, ServiceBuilder, ServiceExt as _, service_fn};
 use body::Bounded;
 pub use token::{Token, TokenError, Tokens};
 
+use crate::metrics::{Metrics, verb};
+
 /// kube-apiserver allows 100 streams on a connection (`--http2-max-streams-per-connection`), and a
 /// full connection makes every call on it wait.
 const WATCHES_PER_CONNECTION: usize = 90;
@@ -82,6 +84,7 @@ pub enum Identity {
 /// Every connection to one API server. Cheap to clone.
 #[derive(Clone)]
 pub struct Connections {
+    pub(crate) metrics: Arc<Metrics>,
     config: Arc<Config>,
     own: Arc<Transport>,
     /// Without the client certificate of the kubeconfig: the API server believes a certificate
@@ -90,11 +93,12 @@ pub struct Connections {
 }
 
 impl Connections {
-    /// Prepares the connections; none is opened before it is needed.
+    /// Prepares the connections; none is opened before it is needed. What goes over them is
+    /// counted.
     ///
     /// # Errors
     /// When the certificates of the configuration cannot be read, or it asks for a proxy.
-    pub fn new(config: &Config) -> Result<Self, Error> {
+    pub fn new(config: &Config, metrics: Arc<Metrics>) -> Result<Self, Error> {
         let url = &config.cluster_url;
         if config.proxy_url.is_some() {
             return Err(Error::Proxy { url: url.clone() });
@@ -108,9 +112,10 @@ impl Connections {
         // Fails now rather than at the first request.
         config.auth_layer().map_err(failed)?;
         Ok(Self {
-            own: Arc::new(Transport::new(config).map_err(failed)?),
-            tenants: Arc::new(Transport::new(&anonymous).map_err(failed)?),
+            own: Arc::new(Transport::new(config, &metrics).map_err(failed)?),
+            tenants: Arc::new(Transport::new(&anonymous, &metrics).map_err(failed)?),
             config: Arc::new(config.clone()),
+            metrics,
         })
     }
 
@@ -164,17 +169,19 @@ type Pool = Hyper<HttpsConnector<HttpConnector>, Body>;
 
 /// The connections under clients of one TLS configuration.
 struct Transport {
+    metrics: Arc<Metrics>,
     tls: rustls::ClientConfig,
     requests: Pool,
     watches: Mutex<Vec<(Pool, Arc<Semaphore>)>>,
 }
 
 impl Transport {
-    fn new(config: &Config) -> Result<Self, kube::Error> {
+    fn new(config: &Config, metrics: &Arc<Metrics>) -> Result<Self, kube::Error> {
         let mut tls = config.rustls_client_config()?;
         // The connector names the protocols itself.
         tls.alpn_protocols.clear();
         Ok(Self {
+            metrics: Arc::clone(metrics),
             requests: pool(&tls),
             tls,
             watches: Mutex::default(),
@@ -185,7 +192,20 @@ impl Transport {
         self: Arc<Self>,
         request: Request<Body>,
     ) -> Result<Response<Bounded<Incoming>>, BoxError> {
-        if is_watch(&request) {
+        let is_watch = is_watch(&request);
+        let verb = verb(request.method(), is_watch);
+        let answer = self.exchange(request, is_watch).await;
+        let code = answer.as_ref().ok().map(Response::status);
+        self.metrics.requested(verb, code);
+        answer
+    }
+
+    async fn exchange(
+        &self,
+        request: Request<Body>,
+        is_watch: bool,
+    ) -> Result<Response<Bounded<Incoming>>, BoxError> {
+        if is_watch {
             let (pool, permit) = self.watch_pool();
             // The answer begins at once, or the server is not there.
             let answer = timeout(REQUEST_LIMIT, pool.request(request)).await??;

@@ -10,6 +10,7 @@ use crate::{
     EngineSettings, Settings,
     connections::{self, Connections, Identity},
     kinds::Discovery,
+    metrics::Metrics,
     tenant,
 };
 
@@ -45,6 +46,7 @@ pub struct Engine {
     /// How many requests of syncs are under way.
     pub(crate) requests: Arc<Semaphore>,
     pub(crate) fetches: Arc<Semaphore>,
+    pub(crate) metrics: Arc<Metrics>,
     connections: Connections,
 }
 
@@ -56,6 +58,7 @@ impl Engine {
             fetches: Arc::new(Semaphore::new(FETCHES)),
             discovery: Discovery::default(),
             settings,
+            metrics: Arc::clone(&connections.metrics),
             connections,
         })
     }
@@ -84,6 +87,7 @@ impl Engine {
 pub async fn run(
     settings: Settings,
     config: kube::Config,
+    metrics: Arc<Metrics>,
     cancel: CancellationToken,
 ) -> Result<(), Error> {
     let namespace = settings.namespace.ok_or(Error::NoNamespace)?;
@@ -92,6 +96,6 @@ pub async fn run(
         namespace,
         scope: settings.scope,
     };
-    let engine = Engine::new(settings.engine, Connections::new(&config)?);
+    let engine = Engine::new(settings.engine, Connections::new(&config, metrics)?);
     engine.serve(assignment, Identity::Own, cancel).await
 }

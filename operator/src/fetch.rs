@@ -23,6 +23,7 @@ use git2::{
     AutotagOption, Direction, ErrorCode, FetchOptions, Oid, RemoteCallbacks, RemoteConnection,
     RemoteHead, Repository,
 };
+use prometheus_client::metrics::counter::Counter;
 use tokio_util::sync::CancellationToken;
 
 use crate::snapshot::{BlobId, Blobs, CommitId, LoadError, Snapshot};
@@ -69,6 +70,8 @@ pub struct Store {
 struct Inner {
     path: PathBuf,
     limits: Limits,
+    /// How many bytes servers have sent.
+    received: Counter,
     /// Held for a fetch, which may take minutes.
     fetching: Mutex<()>,
     /// For reading, which must not wait for a fetch. Opened when needed, closed when nothing is
@@ -81,16 +84,17 @@ struct Inner {
 impl Store {
     /// The commits in a folder; nothing is looked at or made yet.
     pub fn new(path: PathBuf) -> Self {
-        Self::with_limits(path, Limits::default())
+        Self::with_limits(path, Limits::default(), Counter::default())
     }
 
-    /// The same, with other limits on what a fetch may take.
-    pub fn with_limits(path: PathBuf, limits: Limits) -> Self {
+    /// The same, with limits on what a fetch may take, and a count of the bytes that servers send.
+    pub fn with_limits(path: PathBuf, limits: Limits, received: Counter) -> Self {
         options::initialise();
         Self {
             inner: Arc::new(Inner {
                 path,
                 limits,
+                received,
                 fetching: Mutex::new(()),
                 reader: Mutex::new(None),
                 damaged: AtomicBool::new(false),
@@ -112,7 +116,8 @@ impl Store {
     ) -> Result<CommitId, Error> {
         let stop = cancel.child_token();
         let _stop_when_dropped = stop.clone().drop_guard();
-        let exchange = Exchange::new(remote, self.inner.limits, stop)?;
+        let received = self.inner.received.clone();
+        let exchange = Exchange::new(remote, self.inner.limits, received, stop)?;
         let store = self.clone();
         tokio::task::spawn_blocking(move || store.fetch_now(&exchange))
             .await

@@ -34,6 +34,7 @@ use crate::{
     bodies::Bodies,
     inventory::{Inventory, store::Store},
     kinds::Kinds,
+    metrics::{Meter, State},
     names,
     observe::{Kind, Observer, Sightings},
     pace::{Pace, jitter},
@@ -101,6 +102,7 @@ struct Follow {
     retry: Pace,
     facts: Facts,
     reporter: Reporter,
+    meter: Meter,
 }
 
 /// Follows a configuration until it is deleted, cancelled, or taken over by a newer process.
@@ -209,7 +211,9 @@ impl Follow {
         };
         let observer = Observer::new(tenant.client.clone(), watched, &manager, &label);
         let source = Source::new(&tenant, &object);
+        let metrics = Arc::clone(&tenant.engine.metrics);
         Self {
+            meter: Meter::new(metrics, namespace, &name),
             bodies: Arc::new(Bodies::new(source.blobs())),
             source,
             newest,
@@ -441,6 +445,9 @@ impl Follow {
         problems.extend(self.object_problems.values().cloned());
         self.facts.problems = prune::blocked_once(problems);
         self.facts.counts.total = u32::try_from(self.inventory.touched()).unwrap_or(u32::MAX);
+        let failed = self.object_problems.len();
+        self.meter.objects(State::Managed, self.inventory.touched());
+        self.meter.objects(State::Failed, failed);
         let result = self.reporter.write(&self.facts).await;
         self.facts.problems = Vec::new();
         match result {

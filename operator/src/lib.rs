@@ -18,6 +18,7 @@ pub mod inventory;
 pub mod key;
 pub mod kinds;
 pub mod manifest;
+pub mod metrics;
 pub mod names;
 pub mod observe;
 mod pace;

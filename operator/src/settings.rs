@@ -1,6 +1,6 @@
 //! What can be set about an operator process.
 
-use std::path::PathBuf;
+use std::{net::SocketAddr, path::PathBuf};
 
 use gitmoor_crds::Scope;
 use serde::{Deserialize, Serialize};
@@ -16,6 +16,9 @@ pub struct Settings {
     /// The namespace of its ServiceAccount, its inventory and its copy of credentials; the served
     /// namespace when absent.
     pub home: Option<String>,
+    /// Where metrics and probes are served over plain HTTP, such as `[::]:8080`; nowhere when
+    /// absent.
+    pub metrics_address: Option<SocketAddr>,
     /// What holds for every operator of the process.
     pub engine: EngineSettings,
 }
@@ -26,6 +29,7 @@ impl Default for Settings {
             namespace: None,
             scope: Scope::Namespace,
             home: None,
+            metrics_address: None,
             engine: EngineSettings::default(),
         }
     }

@@ -116,6 +116,7 @@ impl Followed {
                     self.deleted(&name);
                 }
                 self.tenant.siblings.complete(&listed);
+                self.tenant.engine.metrics.listed();
             }
             Event::Apply(object) => self.newest(object),
             Event::Delete(object) => self.deleted(&object.name_any()),

@@ -19,6 +19,7 @@ use gitmoor_crds::{
     SourceControlConfigurationStatus,
 };
 use gitmoor_git::{Repository, Server, ServerOptions};
+use gitmoor_operator::metrics::Metrics;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{
     Api, Client, Config, ResourceExt as _,
@@ -169,7 +170,9 @@ impl World {
         let config = self.agent_config().await?;
         let cancel = self.cancel.clone();
         self.spawn(async move {
-            if let Err(error) = gitmoor_agent::run(settings, config, cancel).await {
+            if let Err(error) =
+                gitmoor_agent::run(settings, config, Metrics::unseen(), cancel).await
+            {
                 eprintln!("the agent ended: {error}");
             }
         });

@@ -5,13 +5,15 @@ use k8s_openapi::{
     api::{
         apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy},
         core::v1::{
-            Capabilities, Container, EmptyDirVolumeSource, EnvVar, PodSecurityContext, PodSpec,
-            PodTemplateSpec, SeccompProfile, SecurityContext, Volume, VolumeMount,
+            Capabilities, Container, ContainerPort, EmptyDirVolumeSource, EnvVar, HTTPGetAction,
+            PodSecurityContext, PodSpec, PodTemplateSpec, Probe, SeccompProfile, SecurityContext,
+            Volume, VolumeMount,
         },
     },
     apimachinery::pkg::{
         api::resource::Quantity,
         apis::meta::v1::{LabelSelector, ObjectMeta},
+        util::intstr::IntOrString,
     },
 };
 
@@ -24,6 +26,9 @@ const USER: i64 = 65532;
 /// What the Git stores of one operator may take of a node's disk. They can be lost at any moment,
 /// and a pod that needs more is evicted alone.
 const STORE_LIMIT: &str = "2Gi";
+
+/// Where an operator serves metrics and probes.
+const METRICS_PORT: i32 = 8080;
 
 /// The Deployment, without its name.
 pub(super) fn deployment(pair: &Pair, settings: &Settings) -> Deployment {
@@ -92,11 +97,17 @@ fn container(pair: &Pair, settings: &Settings) -> Container {
         name: "operator".to_owned(),
         image: Some(settings.operator_image.clone()),
         args: Some(arguments(pair, settings)),
-        env: Some(vec![EnvVar {
-            name: "GITMOOR_ENGINE".to_owned(),
-            value: Some(engine(settings)),
-            value_from: None,
+        env: Some(vec![
+            variable("GITMOOR_ENGINE", engine(settings)),
+            variable("GITMOOR_METRICS_ADDRESS", format!("[::]:{METRICS_PORT}")),
+        ]),
+        ports: Some(vec![ContainerPort {
+            name: Some("metrics".to_owned()),
+            container_port: METRICS_PORT,
+            ..ContainerPort::default()
         }]),
+        liveness_probe: Some(probe("/healthz")),
+        readiness_probe: Some(probe("/readyz")),
         resources: Some(settings.operator_resources.clone()),
         security_context: Some(SecurityContext {
             allow_privilege_escalation: Some(false),
@@ -114,6 +125,26 @@ fn container(pair: &Pair, settings: &Settings) -> Container {
             ..VolumeMount::default()
         }]),
         ..Container::default()
+    }
+}
+
+fn variable(name: &str, value: String) -> EnvVar {
+    EnvVar {
+        name: name.to_owned(),
+        value: Some(value),
+        value_from: None,
+    }
+}
+
+fn probe(path: &str) -> Probe {
+    Probe {
+        http_get: Some(HTTPGetAction {
+            path: Some(path.to_owned()),
+            port: IntOrString::String("metrics".to_owned()),
+            ..HTTPGetAction::default()
+        }),
+        timeout_seconds: Some(5),
+        ..Probe::default()
     }
 }
 

@@ -8,6 +8,7 @@ use std::{
 use gitmoor_agent::{INSTALLATION, Runtime, Settings};
 use gitmoor_cluster::{Cluster, Request};
 use gitmoor_crds::{Scope, SourceControlConfiguration, SourceControlConfigurationSpec};
+use gitmoor_operator::metrics::Metrics;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{
     Api, Client, Resource,
@@ -113,7 +114,7 @@ impl Ground {
             .await
             .unwrap();
         let cancel = CancellationToken::new();
-        let run = gitmoor_agent::run(settings, config, cancel.clone());
+        let run = gitmoor_agent::run(settings, config, Metrics::unseen(), cancel.clone());
         Agent {
             cancel,
             task: tokio::spawn(async move { run.await.unwrap() }),

@@ -20,7 +20,7 @@ const FILES: [(&str, &str); 2] = [
     ),
 ];
 
-async fn apply(cluster: &Cluster, yaml: &str) {
+pub(super) async fn apply(cluster: &Cluster, yaml: &str) {
     let mut child = cluster
         .kubectl(["apply", "--server-side", "-f", "-"])
         .stdin(Stdio::piped())
@@ -33,7 +33,7 @@ async fn apply(cluster: &Cluster, yaml: &str) {
     assert!(child.wait().await.unwrap().success());
 }
 
-async fn kubectl(cluster: &Cluster, arguments: &[&str]) -> String {
+pub(super) async fn kubectl(cluster: &Cluster, arguments: &[&str]) -> String {
     let output = cluster.kubectl(arguments).output().await.unwrap();
     String::from_utf8_lossy(&output.stdout).into_owned()
 }

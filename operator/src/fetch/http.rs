@@ -16,6 +16,7 @@ use std::{
 use bytes::{Buf as _, Bytes};
 use git2::transport::{Service, SmartSubtransport, SmartSubtransportStream};
 use http::{StatusCode, header};
+use prometheus_client::metrics::counter::Counter;
 use reqwest::{Certificate, Client, Response, redirect};
 use tokio::{
     runtime::Handle,
@@ -44,6 +45,8 @@ pub(super) struct Exchange {
     until: Instant,
     stop: CancellationToken,
     received: AtomicU64,
+    /// The same of every exchange.
+    received_ever: Counter,
     /// Why it failed. libgit2 would pass on the words alone.
     failure: Mutex<Option<Error>>,
     runtime: Handle,
@@ -54,6 +57,7 @@ impl Exchange {
     pub(super) fn new(
         remote: Remote,
         limits: Limits,
+        received_ever: Counter,
         stop: CancellationToken,
     ) -> Result<Arc<Self>, Error> {
         Ok(Arc::new(Self {
@@ -61,6 +65,7 @@ impl Exchange {
             base: Mutex::new(remote.address().clone()),
             until: Instant::now() + limits.whole,
             received: AtomicU64::new(0),
+            received_ever,
             failure: Mutex::new(None),
             runtime: Handle::current(),
             remote,
@@ -177,6 +182,7 @@ impl Exchange {
             .await
             .map_err(|error| self.broken(&error))?;
         let length = chunk.as_ref().map_or(0, Bytes::len) as u64;
+        self.received_ever.inc_by(length);
         if self.received.fetch_add(length, Ordering::Relaxed) + length > self.limits.bytes {
             return Err(Error::TooLarge(format!(
                 "{} sends more than {} MiB for one commit: keep manifests in a repository of their own",

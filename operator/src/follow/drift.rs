@@ -185,6 +185,7 @@ impl Follow {
         }
         let count = works.len();
         let failed = self.send(works).await.failed;
+        self.meter.drift(count as u64, (count - failed) as u64);
         self.facts.counts.healed = self
             .facts
             .counts

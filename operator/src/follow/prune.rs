@@ -1,11 +1,12 @@
 //! Deletes what is no longer declared.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{collections::HashSet, sync::Arc, time::Instant};
 
 use super::Follow;
 use crate::{
     ObjectKey, Problem, Reason,
     apply::{Deletion, lingers},
+    metrics::Part,
     plan::{Plan, holds_everything, of_deletion},
 };
 
@@ -49,7 +50,11 @@ impl Follow {
                 }
             }
         }
+        let started = Instant::now();
         let mut deleted = self.delete(&plan.prune, true).await;
+        if !plan.prune.is_empty() {
+            self.meter.took(Part::Prune, started.elapsed());
+        }
         deleted.failed += asked;
         deleted
     }

@@ -1,7 +1,10 @@
 //! The repository of a configuration: asked in the background, so that a silent server holds up
 //! nothing else, with credentials that are watched.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use futures::StreamExt as _;
 use gitmoor_crds::{SourceControlConfiguration, SourceControlConfigurationSpec};
@@ -18,7 +21,8 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    fetch::{self, Credentials, Remote, Store},
+    fetch::{self, Credentials, Limits, Remote, Store},
+    metrics::Part,
     names,
     pace::{Pace, jitter},
     report::Obstacle,
@@ -63,8 +67,13 @@ impl Source {
     /// The repository of a configuration; nothing is asked yet.
     pub(super) fn new(tenant: &Tenant, object: &SourceControlConfiguration) -> Self {
         let directory = names::hash(&tenant.assignment.namespace, &object.name_any());
+        let engine = &tenant.engine;
         let mut source = Self {
-            store: Store::new(tenant.engine.settings.directory.join(directory)),
+            store: Store::with_limits(
+                engine.settings.directory.join(directory),
+                Limits::default(),
+                engine.metrics.git_received.clone(),
+            ),
             spec: object.spec.clone(),
             secrets: watch::channel(Secrets::Unneeded).1,
             watching: None,
@@ -143,10 +152,10 @@ impl Source {
             let branch = spec.reference.branch;
             let remote = Remote::new(&spec.repository, branch, credentials, settings.allow_http)
                 .map_err(|error| obstacle(&error))?;
-            store
-                .fetch(remote, cancel)
-                .await
-                .map_err(|error| obstacle(&error))
+            let started = Instant::now();
+            let commit = store.fetch(remote, cancel).await;
+            tenant.engine.metrics.took(Part::Fetch, started.elapsed());
+            commit.map_err(|error| obstacle(&error))
         }));
     }
 

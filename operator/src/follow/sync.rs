@@ -12,6 +12,7 @@ use super::Follow;
 use crate::{
     ObjectKey, Problem, Reason,
     apply::{Holder, Outcome},
+    metrics::{Ended, Part},
     plan::{Guard, Plan, Stage, Terms, Work, plan},
     siblings::Read,
     snapshot::CommitId,
@@ -58,6 +59,7 @@ impl Follow {
             Err(error) => return self.obstructed(super::source::obstacle(&error)),
         };
         self.facts.attempted = Some(commit);
+        self.meter.took(Part::Read, started.elapsed());
         tracing::debug!(%commit, objects = manifests.declared.len(), took = ?started.elapsed(), "read");
         for problem in &problems {
             tracing::warn!(path = problem.path, line = problem.line, reason = %problem.reason, "{}", problem.message);
@@ -121,6 +123,7 @@ impl Follow {
                 self.report().await;
             }
         }
+        self.meter.took(Part::Apply, started.elapsed());
         self.watch_inventory();
         // What could not be asked of the API server may be true of anything.
         let pruned = if sent.doubtful {
@@ -156,6 +159,11 @@ impl Follow {
         } else {
             self.retry.reset();
         }
+        self.meter.ended(if self.is_well() {
+            Ended::Well
+        } else {
+            Ended::Problems
+        });
         self.changed_inventory();
         self.reporter.changed();
         tracing::info!(%commit, changed = sent.changed, unchanged, pruned = pruned.gone, failed = sent.failed, took = ?started.elapsed(), "synced");
@@ -166,6 +174,7 @@ impl Follow {
         self.watch_inventory();
         self.bodies.forget();
         self.facts.progress = None;
+        self.meter.ended(Ended::Early);
         // Unless what made it end brings another one.
         self.retry.failed();
         self.changed_inventory();
@@ -175,6 +184,13 @@ impl Follow {
     fn is_hidden(&self) -> bool {
         let mut problems = self.read_problems.iter();
         problems.any(|problem| problem.reason.hides_objects())
+    }
+
+    /// Whether nothing is wrong with the commit or its objects.
+    fn is_well(&self) -> bool {
+        let problems = self.read_problems.iter().chain(&self.plan_problems);
+        let mut problems = problems.chain(self.object_problems.values());
+        problems.all(|problem| problem.reason.is_warning())
     }
 
     fn plan(&mut self, commit: CommitId) -> Plan {

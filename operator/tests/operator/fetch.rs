@@ -39,7 +39,7 @@ impl Scene {
         let server = Server::start(options).await.unwrap();
         let repository = server.create("plain").unwrap();
         let directory = tempfile::tempdir().unwrap();
-        let store = Store::with_limits(directory.path().join("store"), limits);
+        let store = Store::with_limits(directory.path().join("store"), limits, Default::default());
         Self {
             server,
             repository,

@@ -12,7 +12,10 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _, future::BoxFuture, stream};
-use gitmoor_operator::connections::{Connections, Identity, Token, TokenError, Tokens};
+use gitmoor_operator::{
+    connections::{Connections, Identity, Token, TokenError, Tokens},
+    metrics::Metrics,
+};
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http_body_util::BodyExt as _;
 use k8s_openapi::api::{
@@ -127,7 +130,7 @@ impl Loop {
     async fn new(stage: &Stage, (namespace, account): (&str, &str)) -> Result<Self> {
         let cluster = &stage.cluster;
         let config = cluster.service_account_config(namespace, account).await?;
-        let connections = Connections::new(&config)?;
+        let connections = Connections::new(&config, Metrics::unseen())?;
         Ok(Self {
             agent: connections.client(&Identity::Own)?,
             connections,

@@ -17,7 +17,10 @@ use gitmoor_crds::{
     SourceControlConfigurationStatus, reasons,
 };
 use gitmoor_git::{Repository, Server, ServerOptions};
-use gitmoor_operator::connections::{Connections, Identity};
+use gitmoor_operator::{
+    connections::{Connections, Identity},
+    metrics::Metrics,
+};
 use k8s_openapi::api::{core::v1::Namespace, rbac::v1::ClusterRole};
 use kube::{
     Api, Client, ResourceExt as _,
@@ -84,7 +87,7 @@ impl Stage {
         let cluster = Cluster::start_with(options).await?;
         let git = Server::start(ServerOptions::default()).await?;
         let front = Front::start(git.url(""), setting.remembers).await?;
-        let connections = Connections::new(&cluster.admin_config())?;
+        let connections = Connections::new(&cluster.admin_config(), Metrics::unseen())?;
         let stage = Self {
             client: connections.client(&Identity::Own)?,
             cluster,

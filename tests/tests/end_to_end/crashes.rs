@@ -4,6 +4,7 @@ use std::{process::Stdio, time::Duration};
 
 use anyhow::{Context as _, Result};
 use gitmoor_cluster::Component;
+use gitmoor_operator::metrics::Metrics;
 use gitmoor_tests::{ConfigurationKey, World};
 use tokio::{
     process::{Child, Command},
@@ -39,7 +40,13 @@ async fn operator_process() -> Result<()> {
     settings.engine.allow_http = true;
     settings.engine.directory = std::env::var("GITMOOR_TEST_OPERATOR_DIRECTORY")?.into();
     let _ = rustls::crypto::ring::default_provider().install_default();
-    gitmoor_operator::run(settings, config, tokio_util::sync::CancellationToken::new()).await?;
+    gitmoor_operator::run(
+        settings,
+        config,
+        Metrics::unseen(),
+        tokio_util::sync::CancellationToken::new(),
+    )
+    .await?;
     Ok(())
 }
 
@@ -198,6 +205,7 @@ async fn operator_until(
     let running = tokio::spawn(gitmoor_operator::run(
         settings.clone(),
         config,
+        Metrics::unseen(),
         cancel.clone(),
     ));
     let result = awaited.await;
