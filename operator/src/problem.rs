@@ -34,6 +34,8 @@ pub enum Reason {
     BadAnnotation,
     /// The file or document is larger, deeper or more numerous than the limits.
     TooLarge,
+    /// Text behind the end of a document, which is not read.
+    NotRead,
     /// A key stands twice in one map; the later one was taken, as `kubectl` does.
     DuplicateKey,
     /// One object is declared in two places.
@@ -92,6 +94,7 @@ impl Reason {
             Self::NoKind => "NoKind",
             Self::BadAnnotation => "BadAnnotation",
             Self::TooLarge => "TooLarge",
+            Self::NotRead => "NotRead",
             Self::DuplicateKey => "DuplicateKey",
             Self::DuplicateObject => "DuplicateObject",
             Self::OtherTool => "OtherTool",
@@ -126,6 +129,7 @@ impl Reason {
             Self::InvalidYaml
                 | Self::NotAnObject
                 | Self::TooLarge
+                | Self::NotRead
                 | Self::Encrypted
                 | Self::BadLink
                 | Self::PathNotFound
@@ -144,7 +148,8 @@ impl Reason {
     pub fn is_warning(self) -> bool {
         matches!(
             self,
-            Self::DuplicateKey
+            Self::NotRead
+                | Self::DuplicateKey
                 | Self::NoKind
                 | Self::OtherTool
                 | Self::ServerField

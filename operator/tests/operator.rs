@@ -11,6 +11,9 @@ mod health;
 #[path = "operator/inventory.rs"]
 mod inventory;
 #[cfg(test)]
+#[path = "operator/kubectl.rs"]
+mod kubectl;
+#[cfg(test)]
 #[path = "operator/manifest.rs"]
 mod manifest;
 #[cfg(test)]

@@ -1,6 +1,7 @@
 // A Kubernetes control plane in one program: etcd, kube-apiserver,
-// kube-controller-manager and kubectl are its subcommands. It exists for
-// tests: there is no kubelet, no scheduler and no leader election.
+// kube-controller-manager and kubectl are its subcommands, and so is kubectl's
+// reading of files (read.go). It exists for tests: there is no kubelet, no
+// scheduler and no leader election.
 //
 // A server lives as long as the process that started it: it ends when its
 // standard input does. Unlike a parent-death signal, which is tied to the
@@ -52,13 +53,21 @@ func main() {
 		if err := cli.RunNoErrOutput(kubectl.NewDefaultKubectlCommand()); err != nil {
 			kubectlutil.CheckErr(err)
 		}
+	case "read":
+		if len(os.Args) != 2 {
+			usage()
+		}
+		if err := readFiles(os.Args[1]); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
 	default:
 		usage()
 	}
 }
 
 func usage() {
-	fmt.Fprintln(os.Stderr, "usage: control-plane etcd|kube-apiserver|kube-controller-manager|kubectl [argument ...]")
+	fmt.Fprintln(os.Stderr, "usage: control-plane etcd|kube-apiserver|kube-controller-manager|kubectl|read [argument ...]")
 	os.Exit(2)
 }
 

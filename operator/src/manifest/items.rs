@@ -6,9 +6,12 @@ use super::{Document, Fault, Parsed};
 use crate::Reason;
 
 /// Adds a document, or when it is a list the objects in it. `lines` are those of its items. To
-/// `kubectl` whatever has `items` is a list; in a typed one its items need not say their kind.
+/// `kubectl` whatever has a kind and `items` is a list; in a typed one its items need not say their kind.
 pub(super) fn flatten(document: Document, lines: &[u32], parsed: &mut Parsed) {
     let Document { line, mut value } = document;
+    if value.is_null() {
+        return;
+    }
     let fault = |line: u32, message: &str| Fault {
         line,
         reason: Reason::NotAnObject,
@@ -16,7 +19,7 @@ pub(super) fn flatten(document: Document, lines: &[u32], parsed: &mut Parsed) {
     };
     let text =
         |value: &Value, field: &str| value.get(field).and_then(Value::as_str).map(str::to_owned);
-    let is_object = text(&value, "kind").is_some() || text(&value, "apiVersion").is_some();
+    let is_object = text(&value, "kind").is_some();
     let items = match value.get_mut("items").map(Value::take) {
         Some(Value::Array(items)) if is_object => items,
         Some(Value::Null) if is_object => return,
@@ -37,6 +40,15 @@ pub(super) fn flatten(document: Document, lines: &[u32], parsed: &mut Parsed) {
             return;
         }
     };
+    let is_of = |field: &str, is: fn(&Value) -> bool| {
+        let value = value.get(field);
+        value.is_none_or(|value| value.is_null() || is(value))
+    };
+    if !is_of("metadata", Value::is_object) || !is_of("apiVersion", Value::is_string) {
+        let message = "apiVersion is text and metadata a map, of a list as well: correct them";
+        parsed.faults.push(fault(line, message));
+        return;
+    }
     let kind = text(&value, "kind").unwrap_or_default();
     let item_kind = kind.strip_suffix("List").unwrap_or(&kind);
     let api_version = text(&value, "apiVersion").unwrap_or_default();

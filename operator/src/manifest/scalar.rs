@@ -1,8 +1,20 @@
 //! What a scalar means. The rules are those of go-yaml v2, and of the JSON that `kubectl` makes of
 //! its result.
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
+use base64::{
+    Engine as _, alphabet,
+    engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig},
+};
 use serde_json::{Number, Value};
+
+/// As Go's: what the last character says beyond the last byte is left unread.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true),
+);
+
+/// What begins a tag of YAML's own.
+const YAML: &str = "tag:yaml.org,2002:";
 
 /// A scalar, resolved.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,40 +30,116 @@ pub(super) enum Scalar {
     Merge,
 }
 
-/// Resolves a scalar by its tag (without the prefix of YAML's own), or when it has none and is not
-/// quoted, by its form.
+/// Resolves a scalar by its tag, or when it has none and is not quoted, by its form.
 pub(super) fn resolve(text: &str, plain: bool, tag: Option<&str>) -> Result<Scalar, String> {
-    match tag {
-        None if plain => form(text),
-        None => Ok(Scalar::Text(text.to_owned())),
-        Some("binary") => {
-            let compact: String = text.chars().filter(|c| !c.is_ascii_whitespace()).collect();
-            STANDARD
-                .decode(compact)
-                .map(|bytes| Scalar::Text(String::from_utf8_lossy(&bytes).into_owned()))
-                .map_err(|_| "the value with the tag !!binary is not base64".to_owned())
-        }
-        Some(tag @ ("bool" | "int" | "float" | "null")) => {
-            let scalar = form(text)?;
-            match (tag, scalar) {
-                ("bool", found @ Scalar::Bool(_))
-                | ("int", found @ (Scalar::Int(_) | Scalar::Large(_)))
-                | ("float", found @ Scalar::Float(_))
-                | ("null", found @ Scalar::Null) => Ok(found),
-                #[expect(clippy::cast_precision_loss, reason = "as Go does")]
-                ("float", Scalar::Int(number)) => Ok(Scalar::Float(number as f64)),
-                #[expect(clippy::cast_precision_loss, reason = "as Go does")]
-                ("float", Scalar::Large(number)) => Ok(Scalar::Float(number as f64)),
-                _ => Err(format!("the value with the tag !!{tag} is none")),
+    let tag = match tag {
+        None if plain => return Ok(form(text)),
+        // This one takes the place of quotes, and does not: a merge is a merge.
+        Some("!") if text == "<<" => return Ok(Scalar::Merge),
+        None | Some("!") => return Ok(Scalar::Text(text.to_owned())),
+        Some(tag) => tag.strip_prefix(YAML).unwrap_or(""),
+    };
+    let wrong = || Err(format!("the value with the tag !!{tag} is none"));
+    match (tag, form(text)) {
+        ("binary", _) => {
+            let compact: String = text.chars().filter(|c| !matches!(c, '\r' | '\n')).collect();
+            match BASE64.decode(compact) {
+                Ok(bytes) => Ok(Scalar::Text(lossy(&bytes))),
+                Err(_) => Err("the value with the tag !!binary is not base64".to_owned()),
             }
         }
-        Some(_) => Ok(Scalar::Text(text.to_owned())),
+        ("merge", Scalar::Merge) => Ok(Scalar::Merge),
+        ("bool", found @ Scalar::Bool(_))
+        | ("int", found @ (Scalar::Int(_) | Scalar::Large(_)))
+        | ("float", found @ Scalar::Float(_))
+        | ("null", found @ Scalar::Null) => Ok(found),
+        #[expect(clippy::cast_precision_loss, reason = "as Go does")]
+        ("float", Scalar::Int(number)) => Ok(Scalar::Float(number as f64)),
+        ("timestamp", _) if is_timestamp(text) => Ok(Scalar::Text(text.to_owned())),
+        ("bool" | "int" | "float" | "null" | "timestamp", _) => wrong(),
+        _ => Ok(Scalar::Text(text.to_owned())),
+    }
+}
+
+/// Go writes a replacement for each byte that is of no character, Rust for each run of them.
+fn lossy(bytes: &[u8]) -> String {
+    let mut text = String::new();
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(chunk.valid());
+        text.extend(chunk.invalid().iter().map(|_| char::REPLACEMENT_CHARACTER));
+    }
+    text
+}
+
+/// A date, or a date and a time, as YAML 1.1 writes them.
+fn is_timestamp(text: &str) -> bool {
+    let (date, time) = match text.find(['T', 't', ' ']) {
+        Some(at) => (&text[..at], Some(&text[at..])),
+        None => (text, None),
+    };
+    let number = |text: &str, from: u32, to: u32| {
+        (1..=2).contains(&text.len())
+            && text.bytes().all(|byte| byte.is_ascii_digit())
+            && text
+                .parse()
+                .is_ok_and(|number: u32| (from..=to).contains(&number))
+    };
+    let is_date = match date.split('-').collect::<Vec<_>>()[..] {
+        [year, month, day] => {
+            year.len() == 4
+                && year.bytes().all(|byte| byte.is_ascii_digit())
+                && number(month, 1, 12)
+                && number(day, 1, days(year, month))
+        }
+        _ => false,
+    };
+    let is_clock = |text: &str| {
+        let (text, fraction) = text.split_once(['.', ',']).unwrap_or((text, "0"));
+        let is_fraction =
+            !fraction.is_empty() && fraction.bytes().all(|byte| byte.is_ascii_digit());
+        match text.split(':').collect::<Vec<_>>()[..] {
+            [hour, minute, second] => {
+                is_fraction && number(hour, 0, 23) && number(minute, 0, 59) && number(second, 0, 59)
+            }
+            _ => false,
+        }
+    };
+    let is_time = |time: &str| match time.strip_prefix(' ') {
+        Some(time) => is_clock(time),
+        None => match time[1..].strip_suffix('Z') {
+            Some(time) => is_clock(time),
+            None => time[1..]
+                .split_once(['+', '-'])
+                .is_some_and(|(time, zone)| {
+                    let zone = zone.split_once(':');
+                    let two = |text: &str, to| text.len() == 2 && number(text, 0, to);
+                    is_clock(time)
+                        && zone.is_some_and(|(hours, minutes)| two(hours, 24) && two(minutes, 60))
+                }),
+        },
+    };
+    is_date && time.is_none_or(is_time)
+}
+
+/// How many days a month has.
+fn days(year: &str, month: &str) -> u32 {
+    let year: u32 = year.parse().unwrap_or(0);
+    match month.parse::<u32>() {
+        Ok(2)
+            if year.is_multiple_of(4)
+                && (!year.is_multiple_of(100) || year.is_multiple_of(400)) =>
+        {
+            29
+        }
+        Ok(2) => 28,
+        Ok(4 | 6 | 9 | 11) => 30,
+        _ => 31,
     }
 }
 
 /// What an unquoted scalar without a tag means.
-fn form(text: &str) -> Result<Scalar, String> {
-    Ok(match text {
+fn form(text: &str) -> Scalar {
+    match text {
         "" | "~" | "null" | "Null" | "NULL" => Scalar::Null,
         "y" | "Y" | "yes" | "Yes" | "YES" | "true" | "True" | "TRUE" | "on" | "On" | "ON" => {
             Scalar::Bool(true)
@@ -59,12 +147,9 @@ fn form(text: &str) -> Result<Scalar, String> {
         "n" | "N" | "no" | "No" | "NO" | "false" | "False" | "FALSE" | "off" | "Off" | "OFF" => {
             Scalar::Bool(false)
         }
-        ".nan" | ".NaN" | ".NAN" | ".inf" | ".Inf" | ".INF" | "+.inf" | "+.Inf" | "+.INF"
-        | "-.inf" | "-.Inf" | "-.INF" => {
-            return Err(format!(
-                "{text} is no number that JSON has: quote it, or write another"
-            ));
-        }
+        ".nan" | ".NaN" | ".NAN" => Scalar::Float(f64::NAN),
+        ".inf" | ".Inf" | ".INF" | "+.inf" | "+.Inf" | "+.INF" => Scalar::Float(f64::INFINITY),
+        "-.inf" | "-.Inf" | "-.INF" => Scalar::Float(f64::NEG_INFINITY),
         "<<" => Scalar::Merge,
         _ => match text.as_bytes()[0] {
             b'.' => match go_float(text) {
@@ -76,7 +161,7 @@ fn form(text: &str) -> Result<Scalar, String> {
             }
             _ => Scalar::Text(text.to_owned()),
         },
-    })
+    }
 }
 
 fn number(text: &str) -> Option<Scalar> {
@@ -95,7 +180,12 @@ fn number(text: &str) -> Option<Scalar> {
             return Some(Scalar::Large(magnitude));
         }
     }
-    go_float(text).map(Scalar::Float)
+    if let Some(float) = go_float(text) {
+        return Some(Scalar::Float(float));
+    }
+    // go-yaml reads what follows 0b once more, and there takes a sign.
+    let binary = text.strip_prefix("0b")?;
+    i64::from_str_radix(binary, 2).ok().map(Scalar::Int)
 }
 
 /// Go's `ParseUint` with base 0: the base is in the prefix.
@@ -141,30 +231,40 @@ fn go_float(text: &str) -> Option<f64> {
     text.parse::<f64>().ok().filter(|float| float.is_finite())
 }
 
-/// A float as JSON: one without a fraction that fits is an integer, as when Go has written and read
-/// it. Nothing for what JSON has no form for.
+/// A float as JSON: Go writes its shortest digits, and reads them as an integer where they are one
+/// that fits. Nothing for what JSON has no form for.
 pub(super) fn float(float: f64) -> Option<Value> {
-    const TOO_LARGE: f64 = 9_223_372_036_854_775_808.0;
-    if float.fract() == 0.0 && (-TOO_LARGE..TOO_LARGE).contains(&float) {
-        #[expect(clippy::cast_possible_truncation, reason = "it was compared above")]
-        return Some(Value::from(float as i64));
+    const LONGEST: f64 = 1e21;
+    if float.fract() == 0.0
+        && float.abs() < LONGEST
+        && let Ok(integer) = float.to_string().parse::<i64>()
+    {
+        return Some(Value::from(integer));
     }
     Number::from_f64(float).map(Value::Number)
 }
 
 impl Scalar {
-    /// The value.
-    pub(super) fn value(self) -> Value {
-        match self {
+    /// The value, or why JSON has none.
+    pub(super) fn value(self) -> Result<Value, String> {
+        let number = |number: f64| {
+            float(number).ok_or_else(|| {
+                format!(
+                    "{} is no number that JSON has: quote it, or write another",
+                    go_general(number)
+                )
+            })
+        };
+        Ok(match self {
             Self::Null => Value::Null,
             Self::Bool(bool) => Value::Bool(bool),
             Self::Int(number) => Value::from(number),
             #[expect(clippy::cast_precision_loss, reason = "as Go does")]
-            Self::Large(number) => float(number as f64).unwrap_or(Value::Null),
-            Self::Float(number) => float(number).unwrap_or(Value::Null),
+            Self::Large(large) => number(large as f64)?,
+            Self::Float(float) => number(float)?,
             Self::Text(text) => Value::String(text),
             Self::Merge => Value::String("<<".to_owned()),
-        }
+        })
     }
 
     /// As the key of a map, which JSON has only as text.
@@ -173,7 +273,11 @@ impl Scalar {
             Self::Text(text) => text,
             Self::Bool(bool) => bool.to_string(),
             Self::Int(number) => number.to_string(),
-            Self::Large(number) => number.to_string(),
+            Self::Large(number) => {
+                return Err(format!(
+                    "the key {number} is a number beyond 64 bits with a sign: quote it"
+                ));
+            }
             Self::Float(number) => go_general(number),
             Self::Merge => "<<".to_owned(),
             Self::Null => return Err("a key is missing, or null: write it, or quote it".to_owned()),
@@ -182,15 +286,21 @@ impl Scalar {
 }
 
 /// Go's `FormatFloat(number, 'g', -1, 32)`: the shortest digits of a 32-bit float, with an exponent
-/// when it is below -4 or above 20.
+/// when it is below -4 or above 5; what is no number as YAML writes it.
 fn go_general(number: f64) -> String {
     #[expect(clippy::cast_possible_truncation, reason = "as Go does")]
-    let shortest = format!("{:e}", number as f32);
+    let number = number as f32;
+    if number.is_nan() {
+        return ".nan".to_owned();
+    }
+    if number.is_infinite() {
+        return if number > 0.0 { ".inf" } else { "-.inf" }.to_owned();
+    }
+    let shortest = format!("{number:e}");
     let (digits, exponent) = shortest.split_once('e').unwrap_or((&shortest, "0"));
     let exponent: i32 = exponent.parse().unwrap_or_default();
-    if (-4..21).contains(&exponent) {
-        #[expect(clippy::cast_possible_truncation, reason = "as Go does")]
-        return format!("{}", number as f32);
+    if (-4..6).contains(&exponent) {
+        return number.to_string();
     }
     let sign = if exponent < 0 { '-' } else { '+' };
     format!("{digits}e{sign}{:02}", exponent.abs())

@@ -27,11 +27,17 @@ fn file(name: &str) -> Option<Vec<u8>> {
     fs::read(folder.join(name)).ok()
 }
 
-/// Whether an integer is one and a float is one, in both.
-fn same(a: &Value, b: &Value) -> bool {
+/// Whether an integer is one and a float is one, in both. The last digit of a float is not
+/// compared, which the test's own reading of JSON may get wrong; and there is one zero.
+pub(super) fn same(a: &Value, b: &Value) -> bool {
     match (a, b) {
         (Value::Number(a), Value::Number(b)) => {
-            a == b || (!a.is_i64() && !b.is_i64() && a.as_f64() == b.as_f64())
+            let near = |a: f64, b: f64| (a - b).abs() <= a.abs() * 1e-15;
+            let zero = a.as_f64() == Some(0.0) && b.as_f64() == Some(0.0);
+            let floats = !a.is_i64() && !b.is_i64();
+            a == b
+                || zero
+                || (floats && a.as_f64().zip(b.as_f64()).is_some_and(|(a, b)| near(a, b)))
         }
         (Value::Array(a), Value::Array(b)) => {
             a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b))
@@ -152,7 +158,7 @@ fn scalars_mean_what_they_mean_to_kubectl() {
         ),
         (
             "-9223372036854775809",
-            json!(-9_223_372_036_854_775_808.0_f64 as i64),
+            json!(-9_223_372_036_854_775_808.0_f64),
         ),
         ("1:30", json!("1:30")),
         ("2001-01-01", json!("2001-01-01")),

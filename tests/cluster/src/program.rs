@@ -17,10 +17,11 @@ use sha2::{Digest as _, Sha256};
 
 /// What the program is made of. It is compiled in, so that a built test can also run where the
 /// checkout is not.
-const SOURCES: [(&str, &str); 3] = [
+const SOURCES: [(&str, &str); 4] = [
     ("go.mod", include_str!("../go.mod")),
     ("go.sum", include_str!("../go.sum")),
     ("main.go", include_str!("../main.go")),
+    ("read.go", include_str!("../read.go")),
 ];
 
 /// The first Go that fetches the toolchain which a go.mod names.
