@@ -1,6 +1,6 @@
 //! `gitmoor portal`: the server where an administrator says which repository a namespace follows.
 
-mod token;
+mod principal;
 
 use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
 
@@ -15,10 +15,11 @@ use crate::{reload, service, settings::Sources};
 #[command(after_help = "\
 Examples:
   gitmoor portal --data-directory /var/lib/gitmoor-portal --listen 0.0.0.0:8443
-  gitmoor portal token create --name alice --scope /subscriptions/s1 --role contributor
-  gitmoor portal token create --cluster \\
+  gitmoor portal principal create --name alice --scope /subscriptions/s1 --role contributor
+  gitmoor portal principal create --cluster \\
     /subscriptions/s1/resourceGroups/g1/providers/Microsoft.Kubernetes/connectedClusters/c1
-  gitmoor portal token list")]
+  gitmoor portal principal list
+  gitmoor portal token 5f1c0de0-...")]
 pub(crate) struct Portal {
     /// The settings, as a YAML file.
     #[arg(long, global = true, value_name = "FILE", env = "GITMOOR_CONFIG")]
@@ -35,9 +36,12 @@ pub(crate) struct Portal {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Makes, lists and revokes tokens, on the database itself. A running portal may stay up.
+    /// Makes, lists and deletes those who may call, on the database itself. A running portal may
+    /// stay up.
     #[command(subcommand)]
-    Token(token::Token),
+    Principal(principal::Principal),
+    /// Prints a token of one of them, to be sent as `Authorization: Bearer`.
+    Token(principal::Token),
 }
 
 pub(crate) fn run(arguments: Portal) -> anyhow::Result<ExitCode> {
@@ -49,10 +53,19 @@ pub(crate) fn run(arguments: Portal) -> anyhow::Result<ExitCode> {
         )
         .flag("--listen", "listen", arguments.listen);
     service::run(async |cancel| match &arguments.command {
-        Some(Command::Token(token)) => tokio::select! {
-            done = token.run(sources.load()?) => done,
-            () = cancel.cancelled() => anyhow::bail!("interrupted"),
-        },
+        Some(command) => {
+            let settings = sources.load()?;
+            let work = async {
+                match command {
+                    Command::Principal(principal) => principal.run(settings).await,
+                    Command::Token(token) => token.run(settings).await,
+                }
+            };
+            tokio::select! {
+                done = work => done,
+                () = cancel.cancelled() => anyhow::bail!("interrupted"),
+            }
+        }
         None => {
             reload::run(
                 &sources,

@@ -86,7 +86,10 @@ impl Stage {
         terminal.say(&format!("portal             {url}{}", after(start)));
         let cluster_id: ClusterId = CLUSTER.parse()?;
         let scope = ["--name", "you", "--scope", CLUSTER, "--role", "contributor"];
-        let token = make_token(&gitmoor, &folder, &scope)?;
+        let you = make_principal(&gitmoor, &folder, &scope)?;
+        let id = text(&you, "clientId")?;
+        // Good for as long as anyone keeps the demo open.
+        let token = administer(&gitmoor, &folder, &["token", id, "--minutes", "1440"])?;
         fs::write(folder.join("token"), &token).context("write a token")?;
         portal.alive()?;
         let ca = fs::read(folder.join("portal/ca.pem")).context("read the portal's CA")?;
@@ -273,17 +276,29 @@ async fn start_portal(gitmoor: &Path, folder: &Path) -> Result<(Child, String)> 
     }
 }
 
-/// Makes a token, as the portal's administrator does.
-fn make_token(gitmoor: &Path, folder: &Path, whose: &[&str]) -> Result<String> {
+/// Makes a principal, as the portal's administrator does.
+fn make_principal(gitmoor: &Path, folder: &Path, whose: &[&str]) -> Result<Value> {
+    let made = administer(gitmoor, folder, &[&["principal", "create"], whose].concat())?;
+    serde_json::from_str(&made).context("read a principal")
+}
+
+fn text<'a>(value: &'a Value, field: &str) -> Result<&'a str> {
+    let text = value[field].as_str();
+    text.with_context(|| format!("a principal has no {field}"))
+}
+
+/// Runs a command of the portal's on its database.
+fn administer(gitmoor: &Path, folder: &Path, arguments: &[&str]) -> Result<String> {
     let mut command = Command::new(gitmoor);
     without_settings(&mut command);
     command
-        .args(["portal", "token", "create", "--data-directory"])
+        .args(["portal", "--data-directory"])
         .arg(folder.join("portal"))
-        .args(whose);
-    let output = command.output().context("make a token")?;
+        .args(arguments);
+    let attempt = || format!("run gitmoor portal {}", arguments.join(" "));
+    let output = command.output().with_context(attempt)?;
     if !output.status.success() {
-        bail!("make a token: {}", String::from_utf8_lossy(&output.stderr));
+        bail!("{}: {}", attempt(), String::from_utf8_lossy(&output.stderr));
     }
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
@@ -295,9 +310,10 @@ async fn start_agent(
     cluster: &Cluster,
     portal: &str,
 ) -> Result<Child> {
-    let of_cluster = make_token(gitmoor, folder, &["--cluster", CLUSTER])?;
-    let token_file = folder.join("agent-token");
-    fs::write(&token_file, of_cluster).context("write the agent's token")?;
+    let principal = make_principal(gitmoor, folder, &["--cluster", CLUSTER])?;
+    let secret_file = folder.join("agent-secret");
+    let secret = text(&principal, "clientSecret")?;
+    fs::write(&secret_file, secret).context("write the agent's secret")?;
     let account = ["-n", "gitmoor-system", "create", "token", "gitmoor-agent"];
     let token = kubectl(cluster, &[&account[..], &["--duration=24h"]].concat()).await?;
     let authority = folder.join("ca.pem");
@@ -319,7 +335,12 @@ async fn start_agent(
             "clusterId": CLUSTER,
             "dataPlane": portal,
             "caFile": folder.join("portal/ca.pem"),
-            "credential": {"tokenFile": token_file},
+            "credential": {"servicePrincipal": {
+                "tenantId": principal["tenantId"],
+                "clientId": principal["clientId"],
+                "clientSecretFile": secret_file,
+                "authority": portal,
+            }},
             "pollInterval": "5s",
         },
     });

@@ -3,50 +3,84 @@
 
 mod arm;
 mod caller;
+mod clusters;
 mod condition;
 mod data_plane;
 mod headers;
+mod login;
+mod metadata;
+mod providers;
 mod refusal;
 mod route;
+mod subscriptions;
+mod throttle;
+mod tracked;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant as Moment},
+};
 
 use axum::{
     Router,
-    body::to_bytes,
+    body::{Body, to_bytes},
     extract::{Request, State},
     middleware::from_fn,
     response::{IntoResponse as _, Response},
     routing::get,
 };
-use http::{HeaderMap, Method, StatusCode, Uri, header::HOST, uri::Authority};
+use http::{
+    HeaderMap, HeaderValue, Method, StatusCode, Uri, header::HOST, request::Parts, uri::Authority,
+};
 use tokio::{
     sync::Semaphore,
     time::{Instant, timeout_at},
 };
-use url::form_urlencoded;
+use url::{Url, form_urlencoded};
 
-use crate::{Limits, Store};
-use caller::authenticate;
+use crate::{Limits, Store, identity::Principal};
+use caller::{authenticate, authorise};
 use refusal::Refusal;
-use route::Route;
+use route::{Public, Route};
+use throttle::{Kind, Throttle};
 
 /// The query parameter that says where a page begins: the name before it.
 const SKIP_TOKEN: &str = "$skipToken";
+
+const API_VERSION: &str = "api-version";
+
+/// Requests at once of callers without a token: they must not keep out those who have one.
+const OPEN_REQUESTS: usize = 32;
 
 /// What every request needs.
 struct Api {
     store: Store,
     limits: Limits,
+    /// Where callers are known to reach the portal.
+    addresses: Vec<Url>,
+    /// Where links lead, when the settings say so.
+    url: Option<Url>,
+    throttle: Throttle,
     requests: Semaphore,
+    open_requests: Semaphore,
+}
+
+/// What the portal is to those who call it.
+pub(crate) struct Site {
+    pub(crate) addresses: Vec<Url>,
+    pub(crate) url: Option<Url>,
 }
 
 /// All that the portal answers.
-pub(crate) fn router(store: Store, limits: &Limits) -> Router {
+pub(crate) fn router(store: Store, limits: &Limits, site: Site) -> Router {
     let api = Api {
         store,
         limits: limits.clone(),
+        addresses: site.addresses,
+        url: site.url,
+        throttle: Throttle::new(limits.throttling),
         requests: Semaphore::new(limits.requests.get() as usize),
+        open_requests: Semaphore::new(OPEN_REQUESTS),
     };
     Router::new()
         .fallback(answer)
@@ -56,7 +90,7 @@ pub(crate) fn router(store: Store, limits: &Limits) -> Router {
         .route("/healthz", get(|| async {}))
 }
 
-/// A request of a caller with a token, as far as it is needed.
+/// A request, as far as it is needed.
 struct Call {
     method: Method,
     uri: Uri,
@@ -71,20 +105,62 @@ impl Call {
             .map(|(_, value)| value.into_owned())
     }
 
-    /// The URL of the page that begins after `name`; `query` holds the other parameters.
-    fn next_link(&self, query: &[(&str, &str)], name: &str) -> Result<String, Refusal> {
-        // HTTP/2 has the authority in the URI, HTTP/1 in a header. Without it the page cannot be
-        // answered at all: without a link it would look like the last one.
+    /// The api-version, which must be one of those of the resource.
+    fn version_of(
+        &self,
+        known: &[&'static str],
+        resource_type: &str,
+    ) -> Result<&'static str, Refusal> {
+        let version = self
+            .parameter(API_VERSION)
+            .ok_or_else(Refusal::no_version)?;
+        known
+            .iter()
+            .find(|known| known.eq_ignore_ascii_case(&version))
+            .copied()
+            .ok_or_else(|| Refusal::version(&version, resource_type, known))
+    }
+
+    /// The api-version of what ARM itself answers: any, since little of it has changed.
+    fn any_version(&self) -> Result<(), Refusal> {
+        let version = self.parameter(API_VERSION);
+        let version = version.ok_or_else(Refusal::no_version)?;
+        let date = version.as_bytes();
+        let well_formed = date.len() >= 10
+            && date[..10]
+                .iter()
+                .enumerate()
+                .all(|(index, byte)| match index {
+                    4 | 7 => *byte == b'-',
+                    _ => byte.is_ascii_digit(),
+                });
+        well_formed
+            .then_some(())
+            .ok_or_else(|| Refusal::version(&version, "Microsoft.Resources", &["2022-12-01"]))
+    }
+
+    /// Where the portal is, without a slash at the end.
+    fn base(&self, api: &Api) -> Result<String, Refusal> {
+        if let Some(url) = &api.url {
+            return Ok(url.as_str().trim_end_matches('/').to_owned());
+        }
+        // HTTP/2 has the authority in the URI, HTTP/1 in a header.
         let authority = self.uri.authority().cloned().or_else(|| {
             let host = self.headers.get(HOST)?;
             Authority::try_from(host.as_bytes()).ok()
         });
+        // Without it a page cannot be answered at all: without a link it would look like the last.
         let authority = authority.ok_or_else(Refusal::no_host)?;
+        Ok(format!("https://{authority}"))
+    }
+
+    /// The URL of the page that begins after `name`; `query` holds the other parameters.
+    fn next_link(&self, api: &Api, query: &[(&str, &str)], name: &str) -> Result<String, Refusal> {
         let query = form_urlencoded::Serializer::new(String::new())
             .extend_pairs(query)
             .append_pair(SKIP_TOKEN, name)
             .finish();
-        Ok(format!("https://{authority}{}?{query}", self.uri.path()))
+        Ok(format!("{}{}?{query}", self.base(api)?, self.uri.path()))
     }
 }
 
@@ -99,18 +175,62 @@ async fn answer(State(api): State<Arc<Api>>, request: Request) -> Response {
 impl Api {
     async fn answer(&self, request: Request) -> Result<Response, Refusal> {
         let (head, body) = request.into_parts();
+        let tenant = self.store.tenant().to_string();
+        if let Some(open) = Public::parse(head.uri.path(), &tenant) {
+            return self.answer_anyone(open, head.into(), body).await;
+        }
         let caller = authenticate(&self.store, &head.headers).await?;
         let _permit = self.requests.acquire().await;
-        let route = Route::parse(head.uri.path())?;
-        caller.authorise(&route, &head.method)?;
+        let kind = Kind::of(&head.method);
+        let left = self
+            .throttle
+            .take(caller.id, kind, Moment::now())
+            .map_err(Refusal::throttled)?;
+        let mut response = self
+            .answer_caller(&caller, head.into(), body)
+            .await
+            .unwrap_or_else(Refusal::into_response);
+        response
+            .headers_mut()
+            .insert(kind.header(), HeaderValue::from(left));
+        Ok(response)
+    }
+
+    /// Answers what needs no token.
+    async fn answer_anyone(
+        &self,
+        open: Public,
+        call: Call,
+        body: Body,
+    ) -> Result<Response, Refusal> {
+        let _permit = self.open_requests.acquire().await;
+        if call.method != *open.method() {
+            return Err(Refusal::method(&call.method, open.method()));
+        }
+        match open {
+            Public::Metadata => metadata::endpoints(self, &call),
+            Public::OpenId(directory) => metadata::open_id(self, &call, &directory),
+            Public::Keys => Ok(metadata::keys(self)),
+            Public::Token => {
+                let body = to_bytes(body, login::MAX_BODY).await;
+                let body = body.map_err(|_| Refusal::body(login::MAX_BODY))?;
+                login::token(self, &call, &body).await
+            }
+        }
+    }
+
+    /// Answers a caller with a token.
+    async fn answer_caller(
+        &self,
+        caller: &Principal,
+        call: Call,
+        body: Body,
+    ) -> Result<Response, Refusal> {
+        let route = Route::parse(call.uri.path())?;
+        authorise(caller, &route, &call.method)?;
         let limit = match route {
             Route::Status(_) => self.limits.status_bytes,
             _ => self.limits.body_bytes,
-        };
-        let call = Call {
-            method: head.method,
-            uri: head.uri,
-            headers: head.headers,
         };
         let body = async {
             to_bytes(body, limit)
@@ -118,18 +238,62 @@ impl Api {
                 .map_err(|_| Refusal::body(limit))
         };
         match (route, call.method.as_str()) {
-            (Route::Operations, "GET") => arm::operations(&call),
+            (Route::Subscriptions, "GET") => subscriptions::list(self, &call, caller),
+            (Route::Subscription(scope), "GET") => subscriptions::show(self, &call, &scope),
+            (Route::Tenants, "GET") => subscriptions::tenants(self, &call),
+            (Route::Providers(scope), "GET") => providers::list(&call, &scope),
+            (Route::Provider(scope, provider), "GET")
+            | (Route::Registration(scope, provider), "POST") => {
+                providers::show(&call, &scope, provider)
+            }
+            (Route::Operations(provider), "GET") => providers::operations(&call, provider),
+            (Route::Groups(scope), "GET") => {
+                subscriptions::groups(self, &call, caller, &scope).await
+            }
+            (Route::Group(id), "GET" | "HEAD") => subscriptions::group(self, &call, &id).await,
+            (Route::Group(id), "PUT") => {
+                subscriptions::put_group(self, &call, &id, &body.await?).await
+            }
+            (Route::Group(id), "PATCH") => {
+                subscriptions::patch_group(self, &call, &id, &body.await?).await
+            }
+            (Route::Group(id), "DELETE") => {
+                subscriptions::delete_group(self, &call, caller, &id).await
+            }
+            (Route::Resources(scope), "GET") => {
+                clusters::resources(self, &call, caller, &scope).await
+            }
+            (Route::Clusters(scope), "GET") => clusters::list(self, &call, caller, &scope).await,
+            (Route::Cluster(id), "GET") => clusters::show(self, &call, &id).await,
+            (Route::Cluster(id), "PUT") => {
+                clusters::put(self, &call, caller, &id, &body.await?).await
+            }
+            (Route::Cluster(id), "PATCH") => {
+                clusters::patch(self, &call, caller, &id, &body.await?).await
+            }
+            (Route::Cluster(id), "DELETE") => clusters::delete(self, &call, caller, &id).await,
+            (Route::Extensions(_), "GET") => clusters::extensions(&call),
             (Route::Configurations(cluster), "GET") => arm::list(self, &call, &cluster).await,
             (Route::Configuration(id), "GET") => arm::show(self, &call, &id).await,
             (Route::Configuration(id), "PUT") => {
                 // Before the body: it is read in the words of that version.
                 arm::version(&call)?;
-                arm::put(self, &call, &caller, &id, &body.await?).await
+                arm::put(self, &call, caller, &id, &body.await?).await
             }
-            (Route::Configuration(id), "DELETE") => arm::delete(self, &call, &caller, &id).await,
+            (Route::Configuration(id), "DELETE") => arm::delete(self, &call, caller, &id).await,
             (Route::Desired(cluster), "GET") => data_plane::list(self, &call, &cluster).await,
             (Route::Status(id), "PUT") => data_plane::report(self, &id, &body.await?).await,
             (route, _) => Err(Refusal::method(&call.method, route.methods())),
+        }
+    }
+}
+
+impl From<Parts> for Call {
+    fn from(head: Parts) -> Self {
+        Self {
+            method: head.method,
+            uri: head.uri,
+            headers: head.headers,
         }
     }
 }

@@ -2,17 +2,17 @@
 //! Manager, and of the data plane by which agents read secrets and report status. It knows ARM's
 //! types and SQL; Kubernetes and Git are none of its business.
 //!
-//! Words: a *principal* is whoever writes configurations, a *cluster* is whoever follows them; both
-//! hold *tokens* ([`tokens`]). The *ARM API* is for principals, the *data plane* for clusters.
+//! Words: a *principal* is whoever calls ([`identity`]). The *ARM API* is for those who read and
+//! write resources, the *data plane* for the agents of clusters.
 
 mod api;
+pub mod identity;
 mod server;
 mod settings;
 mod store;
 mod tls;
-pub mod tokens;
 
 pub use server::{Error, Portal, run};
-pub use settings::{Limits, Settings, TlsSettings};
+pub use settings::{Limits, Rate, Settings, Throttling, TlsSettings};
 pub use store::{Store, StoreError};
 pub use tls::TlsError;

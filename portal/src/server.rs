@@ -27,7 +27,8 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    Settings, Store, StoreError, api,
+    Settings, Store, StoreError,
+    api::{self, Site},
     tls::{Certificates, TlsError},
 };
 
@@ -39,6 +40,9 @@ const CONNECTION_LIFETIME: Duration = Duration::from_secs(15 * 60);
 
 /// How long requests under way may go on when a connection or the server ends.
 const GRACE: Duration = Duration::from_secs(10);
+
+/// How often the signing keys are read; far less than the notice that a new one is given.
+const KEYS_REREAD_AFTER: Duration = Duration::from_secs(60 * 60);
 
 /// How long to wait when the machine has no file descriptor left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -123,7 +127,7 @@ impl Portal {
         self.certificates.ca_pem()
     }
 
-    /// The store, to make tokens in.
+    /// The store, to make principals in.
     pub fn store(&self) -> &Store {
         &self.store
     }
@@ -133,9 +137,13 @@ impl Portal {
         let limits = &self.settings.limits;
         let reload = Duration::from_secs(self.settings.tls.reload_seconds.get().into());
         let connections = Arc::new(Semaphore::new(limits.connections.get() as usize));
+        let site = Site {
+            addresses: self.settings.addresses(self.address.port()),
+            url: self.settings.url.clone(),
+        };
         let server = Server {
             acceptor: self.acceptor,
-            router: api::router(self.store.clone(), limits),
+            router: api::router(self.store.clone(), limits, site),
             cancel: cancel.clone(),
         };
         let tasks = TaskTracker::new();
@@ -169,12 +177,27 @@ impl Portal {
             () = cancel.cancelled() => {}
             () = accept => {}
             () = self.certificates.follow(reload) => {}
+            () = follow_keys(&self.store) => {}
         }
         drop(self.listener);
         tasks.close();
         tasks.wait().await;
         self.store.close().await;
         tracing::info!("the portal has ended");
+    }
+}
+
+/// Reads the keys that tokens are signed with from time to time, so that a new one is made when it
+/// is due and used by every portal of the database.
+async fn follow_keys(store: &Store) {
+    loop {
+        sleep(KEYS_REREAD_AFTER).await;
+        if let Err(error) = store.refresh_keys().await {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "the keys that tokens are signed with could not be read"
+            );
+        }
     }
 }
 

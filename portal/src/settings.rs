@@ -8,6 +8,7 @@ use std::{
 
 use gitmoor_arm::MAX_STATUS_BYTES;
 use serde::{Deserialize, Serialize};
+use url::Url;
 
 /// The settings of a portal.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -19,6 +20,10 @@ pub struct Settings {
     pub data_directory: PathBuf,
     /// The database; `portal.db` in the data directory when absent.
     pub database: Option<PathBuf>,
+    /// The address by which callers reach the portal, such as `https://portal.example.net:8443`.
+    /// When absent, links lead back to where a request says that it went, and clients that prove
+    /// themselves by a certificate must call it by a name of `tls.names` or of this machine.
+    pub url: Option<Url>,
     /// The certificate that callers see. There is no way to serve without TLS.
     pub tls: TlsSettings,
     /// Bounds of what callers may ask for.
@@ -31,6 +36,7 @@ impl Default for Settings {
             listen: (Ipv4Addr::LOCALHOST, 8443).into(),
             data_directory: "gitmoor-portal".into(),
             database: None,
+            url: None,
             tls: TlsSettings::default(),
             limits: Limits::default(),
         }
@@ -38,6 +44,25 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// The addresses by which callers are known to reach the portal that listens on `port`.
+    pub(crate) fn addresses(&self, port: u16) -> Vec<Url> {
+        if let Some(url) = &self.url {
+            return vec![url.clone()];
+        }
+        let own = ["localhost", "127.0.0.1", "::1"].map(str::to_owned);
+        let names = self.tls.names.iter().chain(&own);
+        names
+            .filter_map(|name| {
+                let name = if name.contains(':') {
+                    format!("[{name}]")
+                } else {
+                    name.clone()
+                };
+                Url::parse(&format!("https://{name}:{port}")).ok()
+            })
+            .collect()
+    }
+
     /// The database's file.
     pub fn database_path(&self) -> PathBuf {
         self.database
@@ -92,6 +117,44 @@ pub struct Limits {
     pub status_bytes: usize,
     /// Items on a page of a list; a page of large items has fewer.
     pub page_size: NonZeroU32,
+    /// How often one principal may call.
+    pub throttling: Throttling,
+}
+
+/// How often one principal may call, by the kind of call: by default ARM's own measure.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Throttling {
+    /// GET.
+    pub reads: Rate,
+    /// PUT, PATCH and POST.
+    pub writes: Rate,
+    /// DELETE.
+    pub deletes: Rate,
+}
+
+impl Default for Throttling {
+    fn default() -> Self {
+        let rate = |burst, per_second| Rate {
+            burst: number(burst),
+            per_second: number(per_second),
+        };
+        Self {
+            reads: rate(250, 25),
+            writes: rate(200, 10),
+            deletes: rate(200, 10),
+        }
+    }
+}
+
+/// A number of calls at once, and how quickly others may follow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Rate {
+    /// Calls at once.
+    pub burst: NonZeroU32,
+    /// Calls each second thereafter.
+    pub per_second: NonZeroU32,
 }
 
 impl Default for Limits {
@@ -104,6 +167,7 @@ impl Default for Limits {
             body_bytes: 512 * 1024,
             status_bytes: MAX_STATUS_BYTES,
             page_size: number(100),
+            throttling: Throttling::default(),
         }
     }
 }

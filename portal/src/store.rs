@@ -1,11 +1,17 @@
-//! What the portal keeps, in one SQLite file: configurations with their secrets and status, and the
-//! tokens of those who may call. What is written is on the disk before it is acknowledged.
+//! What the portal keeps, in one SQLite file: configurations with their secrets and status, clusters,
+//! and the principals who may call. What is written is on the disk before it is acknowledged.
 
+mod clusters;
 mod configurations;
+mod groups;
+mod keys;
+mod presence;
+mod principals;
 mod rows;
-mod tokens;
 
-pub(crate) use configurations::{Condition, PutError, ReportError, Written};
+pub(crate) use clusters::{ClusterRecord, ClusterWrite};
+pub(crate) use configurations::{Condition, Page, PutError, ReportError, Written};
+pub(crate) use groups::{GroupRecord, GroupWrite};
 pub(crate) use rows::WithReport;
 
 use std::{
@@ -13,6 +19,7 @@ use std::{
     io,
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
@@ -25,13 +32,28 @@ use sqlx::{
 };
 
 /// The migrations, oldest first. They only ever grow: one that was released is never changed.
-const MIGRATIONS: [(i64, &str, &str); 1] = [(
-    1,
-    "configurations and tokens",
-    include_str!("../migrations/0001_configurations_and_tokens.sql"),
-)];
+const MIGRATIONS: [(i64, &str, &str); 3] = [
+    (
+        1,
+        "configurations and tokens",
+        include_str!("../migrations/0001_configurations_and_tokens.sql"),
+    ),
+    (
+        2,
+        "principals",
+        include_str!("../migrations/0002_principals.sql"),
+    ),
+    (
+        3,
+        "clusters and resource groups",
+        include_str!("../migrations/0003_clusters.sql"),
+    ),
+];
 
-/// How long a statement waits for another process that writes, such as `gitmoor portal token`.
+/// Taken before anything is read, so that no two writers decide on the same state.
+const BEGIN_WRITE: &str = "BEGIN IMMEDIATE";
+
+/// How long a statement waits for another process that writes, such as `gitmoor portal principal`.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long a call waits for its turn on a connection.
@@ -89,6 +111,8 @@ pub struct Store {
     /// One connection: SQLite has one writer at a time, and waiting here in order is fairer and
     /// quicker than SQLite's way of trying again.
     writer: SqlitePool,
+    signing: Arc<keys::Signing>,
+    presence: Arc<presence::Presence>,
 }
 
 impl Store {
@@ -127,11 +151,18 @@ impl Store {
             .await
             .map_err(StoreError::Migrate)?;
         let readers = pool(READERS).connect_with(options).await?;
-        Ok(Self { readers, writer })
+        let signing = Arc::new(keys::Signing::open(&writer).await?);
+        Ok(Self {
+            readers,
+            writer,
+            signing,
+            presence: Arc::default(),
+        })
     }
 
     /// Ends the connections, when the calls under way are over.
     pub(crate) async fn close(&self) {
+        self.write_presence().await;
         self.readers.close().await;
         self.writer.close().await;
     }

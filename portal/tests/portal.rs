@@ -4,12 +4,16 @@
 mod portal {
     mod agent;
     mod arm;
+    mod clusters;
     mod conditions;
     mod data_plane;
     mod durability;
     mod limits;
+    mod login;
     mod secrecy;
     mod server;
+    mod surroundings;
+    mod throttling;
     mod tls;
     mod tokens;
     mod versions;

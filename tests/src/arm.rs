@@ -12,12 +12,13 @@ use gitmoor_arm::ClusterId;
 use gitmoor_crds::SourceControlConfigurationStatus;
 use gitmoor_portal::{
     Portal, Store,
-    tokens::{Role, Token},
+    identity::{Role, Token},
 };
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::{sync::OnceCell, time::sleep};
+use uuid::Uuid;
 
 use crate::{ConfigurationKey, World, proxy::Proxy, world::LIMIT};
 
@@ -39,7 +40,7 @@ pub struct Arm {
     pub world: World,
     /// What stands between the agent and the portal.
     pub proxy: Proxy,
-    /// The portal's store, to make tokens in.
+    /// The portal's store, to make principals in.
     pub store: Store,
     /// The token of an administrator.
     pub administrator: Token,
@@ -91,25 +92,34 @@ impl Arm {
         let url = format!("https://{}", portal.local_addr());
         let ca = portal.ca_pem().context("the portal has a CA")?.to_owned();
         let store = portal.store().clone();
-        let administrator = store
+        let ann = store
             .create_principal("ann", &"/subscriptions/s".parse()?, Role::Contributor)
             .await?;
-        let agent = store.create_cluster_token(&CLUSTER.parse()?).await?;
+        let administrator = token_of(&store, ann.id()).await?;
+        let principal = store.create_agent(&CLUSTER.parse()?).await?;
+        let agent = token_of(&store, principal.id()).await?;
         world.spawn(portal.serve(world.cancelled()));
         let proxy = {
             let (url, ca) = (url.clone(), ca.clone());
             let start = async move { Proxy::start(url, &ca).await };
             world.spawn(start).await??
         };
-        fs::write(directory.path().join("token"), agent.expose())?;
-        fs::write(directory.path().join("ca.crt"), proxy.ca_pem())?;
+        fs::write(directory.path().join("secret"), principal.expose())?;
+        let authorities = format!("{}\n{ca}", proxy.ca_pem());
+        fs::write(directory.path().join("ca.crt"), authorities)?;
         let settings = gitmoor_agent::Settings {
             runtime: options.runtime,
             arm: Some(serde_json::from_value(json!({
                 "clusterId": CLUSTER,
                 "dataPlane": proxy.url(),
                 "caFile": directory.path().join("ca.crt"),
-                "credential": {"tokenFile": directory.path().join("token")},
+                "credential": {"servicePrincipal": {
+                    "tenantId": store.tenant(),
+                    "clientId": principal.id(),
+                    "clientSecretFile": directory.path().join("secret"),
+                    // Not by the proxy, whose faults are those of the data plane.
+                    "authority": url,
+                }},
                 "pollInterval": "1s",
                 "requestTimeout": "3s",
             }))?),
@@ -285,6 +295,15 @@ impl Arm {
             sleep(Duration::from_millis(100)).await;
         }
     }
+}
+
+/// A token of a principal.
+///
+/// # Errors
+/// When the store cannot be read, or there is no such principal.
+pub async fn token_of(store: &Store, principal: Uuid) -> Result<Token> {
+    let token = store.issue_token(principal, None).await?;
+    token.context("there is no such principal")
 }
 
 /// A protected setting as ARM takes it.

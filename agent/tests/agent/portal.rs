@@ -4,7 +4,7 @@ use gitmoor_agent::Settings;
 use gitmoor_crds::{Scope, SourceControlConfiguration};
 use gitmoor_portal::{
     Portal,
-    tokens::{Role, Scope as TokenScope},
+    identity::{Role, Scope as TokenScope},
 };
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Patch, PatchParams};
@@ -29,17 +29,15 @@ async fn a_configuration_put_to_the_portal_arrives_and_its_status_comes_back() {
     .unwrap();
     let ca = portal.ca_pem().unwrap().to_owned();
     let scope: TokenScope = "/subscriptions/s".parse().unwrap();
-    let principal = portal
-        .store()
+    let store = portal.store();
+    let ann = store
         .create_principal("ann", &scope, Role::Contributor)
         .await
         .unwrap();
-    let token = portal
-        .store()
-        .create_cluster_token(&CLUSTER.parse().unwrap())
-        .await
-        .unwrap();
-    std::fs::write(directory.path().join("token"), token.expose()).unwrap();
+    let principal = store.issue_token(ann.id(), None).await.unwrap().unwrap();
+    let own = store.create_agent(&CLUSTER.parse().unwrap()).await.unwrap();
+    let tenant = store.tenant();
+    std::fs::write(directory.path().join("secret"), own.expose()).unwrap();
     std::fs::write(directory.path().join("ca.crt"), &ca).unwrap();
     let url = format!("https://{}", portal.local_addr());
     let cancel = CancellationToken::new();
@@ -49,7 +47,12 @@ async fn a_configuration_put_to_the_portal_arrives_and_its_status_comes_back() {
         "clusterId": CLUSTER,
         "dataPlane": url,
         "caFile": directory.path().join("ca.crt"),
-        "credential": {"tokenFile": directory.path().join("token")},
+        "credential": {"servicePrincipal": {
+            "tenantId": tenant,
+            "clientId": own.id(),
+            "clientSecretFile": directory.path().join("secret"),
+            "authority": url,
+        }},
         "pollInterval": "1s",
     }))
     .unwrap();

@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use serde_json::Value;
+
 use super::program::{gitmoor, outcome};
 
 #[test]
@@ -148,26 +150,27 @@ fn a_value_that_is_wrong_is_not_shown() {
 }
 
 #[test]
-fn tokens_are_made_listed_and_revoked() {
+fn principals_are_made_listed_and_deleted() {
     let directory = tempfile::tempdir().unwrap();
     let data = directory.path().join("data");
-    let token = |arguments: &[&str]| {
+    let portal = |arguments: &[&str]| {
         let data = data.to_str().unwrap();
-        outcome(gitmoor(&["portal", "--data-directory", data, "token"]).args(arguments))
+        outcome(gitmoor(&["portal", "--data-directory", data]).args(arguments))
     };
+    let principal = |arguments: &[&str]| portal(&[&["principal"], arguments].concat());
     let (scope, cluster) = (
         "/subscriptions/s1",
         "/subscriptions/s1/resourceGroups/g1/providers/Microsoft.Kubernetes/connectedClusters/c1",
     );
     let alice = ["--name", "alice", "--scope", scope, "--role", "reader"];
-    let (code, text, log) = token(&[&["create"], &alice[..]].concat());
-    assert_eq!((code, log.as_str()), (0, ""));
-    assert!(
-        text.starts_with("gitmoor.") && text.ends_with('\n'),
-        "{text}"
-    );
-    assert_eq!(token(&["create", "--cluster", cluster]).0, 0);
-    let (_, list, _) = token(&["list"]);
+    let (code, text, log) = principal(&[&["create"], &alice[..]].concat());
+    assert_eq!((code, log.contains("ERROR")), (0, false), "{log}");
+    let made: Value = serde_json::from_str(&text).unwrap();
+    let (id, secret) = (&made["clientId"], made["clientSecret"].as_str().unwrap());
+    let id = id.as_str().unwrap();
+    assert!(made["tenantId"].is_string() && secret.starts_with("gitmoor."));
+    assert_eq!(principal(&["create", "--cluster", cluster]).0, 0);
+    let (_, list, _) = principal(&["list"]);
     assert!(
         list.contains(&format!("  alice  reader of {scope}\n")),
         "{list}"
@@ -176,24 +179,32 @@ fn tokens_are_made_listed_and_revoked() {
         list.contains(&format!("  c1  agent of {cluster}\n")),
         "{list}"
     );
-    let secret = text.trim().rsplit('.').next().unwrap();
     assert!(!list.contains(secret));
-    let id = list
-        .lines()
-        .next()
-        .and_then(|line| line.split(' ').next())
-        .unwrap();
-    assert_eq!(token(&["revoke", id]), (0, String::new(), String::new()));
-    assert_eq!(token(&["list"]).1.lines().count(), 1);
-    let (code, _, error) = token(&["revoke", id]);
-    assert_eq!(code, 1);
-    assert!(
-        error.contains(&format!("there is no token {id}")),
-        "{error}"
-    );
-    assert_eq!(token(&["create", "--name", "alice"]).0, 2);
+    let more = [id, "--scope", cluster, "--role", "contributor"];
+    assert_eq!(principal(&[&["assign"], &more[..]].concat()).0, 0);
+    let (_, list, _) = principal(&["list"]);
+    let both = format!("  alice  contributor of {cluster}, reader of {scope}\n");
+    assert!(list.contains(&both), "{list}");
+    assert_eq!(principal(&[&["withdraw"], &more[..]].concat()).0, 0);
+    assert_eq!(principal(&[&["withdraw"], &more[..]].concat()).0, 1);
+
+    let (code, token, _) = portal(&["token", id]);
+    assert_eq!((code, token.matches('.').count()), (0, 2), "{token}");
+    assert_eq!(portal(&["token", id, "--minutes", "1441"]).0, 2);
+
+    assert_eq!(principal(&["delete", id]).0, 0);
+    assert_eq!(principal(&["list"]).1.lines().count(), 1);
+    for arguments in [&["principal", "delete", id][..], &["token", id]] {
+        let (code, _, error) = portal(arguments);
+        assert_eq!(code, 1);
+        assert!(
+            error.contains(&format!("there is no principal {id}")),
+            "{error}"
+        );
+    }
+    assert_eq!(principal(&["create", "--name", "alice"]).0, 2);
     assert_eq!(
-        token(&["create", "--name", "alice", "--cluster", cluster]).0,
+        principal(&["create", "--name", "alice", "--cluster", cluster]).0,
         2
     );
 }

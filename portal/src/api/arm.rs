@@ -2,29 +2,28 @@
 
 use axum::response::{IntoResponse as _, Response};
 use gitmoor_arm::{
-    ApiVersion, ClusterId, ConfigurationId, ListPage, ProtectedSettings, ProvisioningState,
-    PutRequest,
+    API_VERSIONS, ApiVersion, ClusterId, ConfigurationId, ListPage, ProtectedSettings,
+    ProvisioningState, PutRequest, RESOURCE_TYPE,
 };
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use super::{Api, Call, SKIP_TOKEN, caller::Caller, condition, json, refusal::Refusal};
-use crate::store::{WithReport, Written};
-
-const API_VERSION: &str = "api-version";
+use super::{API_VERSION, Api, Call, SKIP_TOKEN, condition, json, refusal::Refusal};
+use crate::{
+    identity::Principal,
+    store::{WithReport, Written},
+};
 
 /// Every call names a version that has the resource.
 pub(super) fn version(call: &Call) -> Result<ApiVersion, Refusal> {
-    let version = call
-        .parameter(API_VERSION)
-        .ok_or_else(Refusal::no_version)?;
-    ApiVersion::parse(&version).ok_or_else(|| Refusal::version(&version))
+    let name = call.version_of(&API_VERSIONS, RESOURCE_TYPE)?;
+    Ok(ApiVersion::parse(name).expect("it is one of them"))
 }
 
 pub(super) async fn put(
     api: &Api,
     call: &Call,
-    caller: &Caller,
+    caller: &Principal,
     id: &ConfigurationId,
     body: &[u8],
 ) -> Result<Response, Refusal> {
@@ -36,7 +35,7 @@ pub(super) async fn put(
         Written::Created(stored) => (StatusCode::CREATED, stored),
         Written::Replaced(stored) => (StatusCode::OK, stored),
     };
-    tracing::info!(%id, by = caller.name, token = %caller.id, status = status.as_u16(), "a configuration was put");
+    tracing::info!(%id, by = caller.name, principal = %caller.id, status = status.as_u16(), "a configuration was put");
     Ok(one(status, stored, version))
 }
 
@@ -57,7 +56,7 @@ pub(super) async fn show(
 pub(super) async fn delete(
     api: &Api,
     call: &Call,
-    caller: &Caller,
+    caller: &Principal,
     id: &ConfigurationId,
 ) -> Result<Response, Refusal> {
     version(call)?;
@@ -65,7 +64,7 @@ pub(super) async fn delete(
     if !api.store.delete(id, &condition).await? {
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
-    tracing::info!(%id, by = caller.name, token = %caller.id, "a configuration was deleted");
+    tracing::info!(%id, by = caller.name, principal = %caller.id, "a configuration was deleted");
     Ok(StatusCode::OK.into_response())
 }
 
@@ -78,7 +77,7 @@ pub(super) async fn list(api: &Api, call: &Call, cluster: &ClusterId) -> Result<
         .await?;
     let next_link = page
         .next
-        .map(|name| call.next_link(&[(API_VERSION, version.as_str())], &name))
+        .map(|name| call.next_link(api, &[(API_VERSION, version.as_str())], &name))
         .transpose()?;
     let page = ListPage {
         value: page
@@ -87,32 +86,6 @@ pub(super) async fn list(api: &Api, call: &Call, cluster: &ClusterId) -> Result<
             .map(|stored| view(stored, version))
             .collect(),
         next_link,
-    };
-    Ok(json(StatusCode::OK, &page))
-}
-
-/// What the provider can do, in the words of the roles that Azure gives.
-pub(super) fn operations(call: &Call) -> Result<Response, Refusal> {
-    version(call)?;
-    let operation = |verb: &str, does: &str| {
-        json!({
-            "name": format!("Microsoft.KubernetesConfiguration/sourceControlConfigurations/{verb}"),
-            "display": {
-                "provider": "Microsoft Kubernetes Configuration",
-                "resource": "Source Control Configuration",
-                "operation": does,
-                "description": does,
-            },
-            "isDataAction": false,
-        })
-    };
-    let page = ListPage {
-        value: vec![
-            operation("write", "Creates or updates source control configuration."),
-            operation("read", "Gets source control configuration."),
-            operation("delete", "Deletes source control configuration."),
-        ],
-        next_link: None,
     };
     Ok(json(StatusCode::OK, &page))
 }

@@ -1,24 +1,15 @@
 //! Who calls, by the bearer token, and what they may do.
 
-use gitmoor_arm::ClusterId;
 use http::{HeaderMap, Method, header::AUTHORIZATION};
-use uuid::Uuid;
 
 use super::{refusal::Refusal, route::Route};
 use crate::{
     Store,
-    tokens::{Grant, Role, TokenRecord},
+    identity::{Principal, Scope},
 };
 
-/// A caller whose token is right.
-pub(super) struct Caller {
-    pub(super) id: Uuid,
-    pub(super) name: String,
-    grant: Grant,
-}
-
 /// Recognises the caller.
-pub(super) async fn authenticate(store: &Store, headers: &HeaderMap) -> Result<Caller, Refusal> {
+pub(super) async fn authenticate(store: &Store, headers: &HeaderMap) -> Result<Principal, Refusal> {
     let Some(value) = headers.get(AUTHORIZATION) else {
         return Err(Refusal::no_token());
     };
@@ -29,43 +20,44 @@ pub(super) async fn authenticate(store: &Store, headers: &HeaderMap) -> Result<C
         .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("Bearer"))
         .map(|(_, token)| token.trim())
         .ok_or_else(Refusal::bad_token)?;
-    let TokenRecord {
-        id, name, grant, ..
-    } = store
+    store
         .authenticate(token)
         .await?
-        .ok_or_else(Refusal::bad_token)?;
-    Ok(Caller { id, name, grant })
+        .ok_or_else(Refusal::bad_token)
 }
 
-impl Caller {
-    /// Whether the caller may do this at all; nothing is said of whether it is there.
-    pub(super) fn authorise(&self, route: &Route, method: &Method) -> Result<(), Refusal> {
-        let writes = method != Method::GET;
-        let allowed = match route {
-            // What the provider can do is no secret, but only ARM's callers ask.
-            Route::Operations => matches!(self.grant, Grant::Principal { .. }),
-            Route::Configurations(cluster) => self.may_use_arm(cluster, writes),
-            Route::Configuration(id) => self.may_use_arm(&id.cluster(), writes),
-            Route::Desired(cluster) => self.is_agent_of(cluster),
-            Route::Status(id) => self.is_agent_of(&id.cluster()),
-        };
-        if allowed {
-            return Ok(());
+/// Whether the caller may do this at all; nothing is said of whether it is there.
+pub(super) fn authorise(caller: &Principal, route: &Route, method: &Method) -> Result<(), Refusal> {
+    let writes = method != Method::GET && method != Method::HEAD;
+    let uses = |scope: &Scope| {
+        if writes {
+            caller.writes(scope)
+        } else {
+            caller.reads(scope)
         }
-        Err(Refusal::forbidden(&self.name, self.id, route, method))
+    };
+    let allowed = match route {
+        // What is listed there is what the caller sees.
+        Route::Subscriptions | Route::Tenants => true,
+        // What a provider can do is no secret, but only ARM's callers ask.
+        Route::Operations(_) => caller.assignments.iter().any(|one| one.role.reads()),
+        Route::Subscription(scope)
+        | Route::Providers(scope)
+        | Route::Provider(scope, _)
+        | Route::Groups(scope)
+        | Route::Resources(scope)
+        | Route::Clusters(scope) => caller.sees(scope),
+        // Nothing changes by it.
+        Route::Registration(scope, _) => caller.sees(scope),
+        Route::Group(scope) if !writes => caller.sees(scope),
+        Route::Group(scope) => caller.writes(scope),
+        Route::Cluster(id) | Route::Extensions(id) | Route::Configurations(id) => uses(&id.into()),
+        Route::Configuration(id) => uses(&(&id.cluster()).into()),
+        Route::Desired(id) => caller.is_agent_of(&id.into()),
+        Route::Status(id) => caller.is_agent_of(&(&id.cluster()).into()),
+    };
+    if allowed {
+        return Ok(());
     }
-
-    fn may_use_arm(&self, cluster: &ClusterId, writes: bool) -> bool {
-        match &self.grant {
-            Grant::Principal { scope, role } => {
-                scope.covers(cluster) && (!writes || *role == Role::Contributor)
-            }
-            Grant::Cluster(_) => false,
-        }
-    }
-
-    fn is_agent_of(&self, cluster: &ClusterId) -> bool {
-        matches!(&self.grant, Grant::Cluster(own) if own == cluster)
-    }
+    Err(Refusal::forbidden(&caller.name, caller.id, route, method))
 }

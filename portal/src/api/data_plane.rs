@@ -3,11 +3,13 @@
 
 use axum::response::{IntoResponse as _, Response};
 use gitmoor_arm::{ClusterId, ConfigurationId, FieldError, ListPage, StatusReport, WithSecrets};
-use http::StatusCode;
+use http::{HeaderValue, StatusCode, header::USER_AGENT};
 
 use super::{Api, Call, SKIP_TOKEN, json, refusal::Refusal};
 
 pub(super) async fn list(api: &Api, call: &Call, cluster: &ClusterId) -> Result<Response, Refusal> {
+    let version = call.headers.get(USER_AGENT).and_then(agent_version);
+    api.store.saw(cluster, version).await;
     let after = call.parameter(SKIP_TOKEN).unwrap_or_default();
     let page = api
         .store
@@ -24,7 +26,7 @@ pub(super) async fn list(api: &Api, call: &Call, cluster: &ClusterId) -> Result<
         .collect();
     let next_link = page
         .next
-        .map(|name| call.next_link(&[], &name))
+        .map(|name| call.next_link(api, &[], &name))
         .transpose()?;
     let page = ListPage {
         value: items.iter().map(WithSecrets).collect(),
@@ -49,4 +51,11 @@ pub(super) async fn report(
         .await
         .map_err(|error| Refusal::report(error, id))?;
     Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// The version of an agent that says what it is.
+fn agent_version(user_agent: &HeaderValue) -> Option<String> {
+    let version = user_agent.to_str().ok()?.strip_prefix("gitmoor/")?;
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-+".contains(&byte);
+    (version.len() <= 64 && version.bytes().all(plain)).then(|| version.to_owned())
 }

@@ -1,10 +1,12 @@
 //! Answers that are no success, in ARM's error envelope and with ARM's codes.
 
+use std::{fmt, time::Duration};
+
 use axum::{
     Json,
     response::{IntoResponse, Response},
 };
-use gitmoor_arm::{API_VERSIONS, ConfigurationId, ErrorResponse, FieldError, RESOURCE_TYPE};
+use gitmoor_arm::{ClusterId, ConfigurationId, ErrorResponse, FieldError, RESOURCE_TYPE};
 use http::{
     HeaderName, HeaderValue, Method, StatusCode,
     header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE},
@@ -14,15 +16,19 @@ use uuid::Uuid;
 use super::route::Route;
 use crate::{
     StoreError,
+    identity::Scope,
     store::{PutError, ReportError},
 };
+
+/// What stands for the agents' own paths where ARM names an action.
+const DATA_PLANE: &str = "Microsoft.KubernetesConfiguration/dataPlane";
 
 /// An answer that is no success.
 #[derive(Debug)]
 pub(super) struct Refusal {
     status: StatusCode,
     body: Box<ErrorResponse>,
-    header: Option<(HeaderName, &'static str)>,
+    header: Option<(HeaderName, HeaderValue)>,
 }
 
 impl Refusal {
@@ -35,7 +41,7 @@ impl Refusal {
     }
 
     fn with_header(mut self, name: HeaderName, value: &'static str) -> Self {
-        self.header = Some((name, value));
+        self.header = Some((name, HeaderValue::from_static(value)));
         self
     }
 
@@ -59,14 +65,32 @@ impl Refusal {
 
     pub(super) fn forbidden(name: &str, id: Uuid, route: &Route, method: &Method) -> Self {
         let (action, scope) = match route {
-            Route::Operations => ("operations", "/".to_owned()),
-            Route::Configurations(cluster) => ("sourceControlConfigurations", cluster.to_string()),
-            Route::Configuration(id) => ("sourceControlConfigurations", id.to_string()),
-            Route::Desired(cluster) => ("dataPlane", cluster.to_string()),
-            Route::Status(id) => ("dataPlane", id.to_string()),
+            Route::Operations(_) | Route::Subscriptions | Route::Tenants => {
+                ("Microsoft.Resources/tenants", "/".to_owned())
+            }
+            Route::Subscription(scope)
+            | Route::Providers(scope)
+            | Route::Provider(scope, _)
+            | Route::Registration(scope, _) => {
+                ("Microsoft.Resources/subscriptions", scope.to_string())
+            }
+            Route::Groups(scope) | Route::Group(scope) | Route::Resources(scope) => (
+                "Microsoft.Resources/subscriptions/resourceGroups",
+                scope.to_string(),
+            ),
+            Route::Clusters(scope) => ("Microsoft.Kubernetes/connectedClusters", scope.to_string()),
+            Route::Cluster(id) => ("Microsoft.Kubernetes/connectedClusters", id.to_string()),
+            Route::Extensions(id) => (
+                "Microsoft.KubernetesConfiguration/extensions",
+                id.to_string(),
+            ),
+            Route::Configurations(id) => (RESOURCE_TYPE, id.to_string()),
+            Route::Configuration(id) => (RESOURCE_TYPE, id.to_string()),
+            Route::Desired(id) => (DATA_PLANE, id.to_string()),
+            Route::Status(id) => (DATA_PLANE, id.to_string()),
         };
         let verb = match method.as_str() {
-            "GET" => "read",
+            "GET" | "HEAD" => "read",
             "DELETE" => "delete",
             _ => "write",
         };
@@ -75,13 +99,13 @@ impl Refusal {
             "AuthorizationFailed",
             format!(
                 "The client '{name}' with object id '{id}' does not have authorization to perform \
-                 action 'Microsoft.KubernetesConfiguration/{action}/{verb}' over scope '{scope}' or \
+                 action '{action}/{verb}' over scope '{scope}' or \
                  the scope is invalid."
             ),
         )
     }
 
-    pub(super) fn no_route(why: &str) -> Self {
+    pub(super) fn no_route(why: &dyn fmt::Display) -> Self {
         Self::new(
             StatusCode::NOT_FOUND,
             "InvalidResourceType",
@@ -117,6 +141,75 @@ impl Refusal {
         )
     }
 
+    pub(super) fn no_provider(name: &str) -> Self {
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "InvalidResourceNamespace",
+            format!("The resource namespace '{name}' is invalid."),
+        )
+    }
+
+    pub(super) fn no_group(id: &Scope) -> Self {
+        let name = id.resource_group().unwrap_or_default();
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "ResourceGroupNotFound",
+            format!("Resource group '{name}' could not be found."),
+        )
+    }
+
+    pub(super) fn no_cluster(id: &ClusterId) -> Self {
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "ResourceNotFound",
+            format!(
+                "The Resource '{}/{}/{}' under resource group '{}' was not found.",
+                id.provider(),
+                id.cluster_type(),
+                id.name(),
+                id.resource_group()
+            ),
+        )
+    }
+
+    pub(super) fn no_location() -> Self {
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            "LocationRequired",
+            "The location property is required for this definition.",
+        )
+    }
+
+    pub(super) fn moved(code: &str, name: &str, location: &str) -> Self {
+        Self::new(
+            StatusCode::CONFLICT,
+            code,
+            format!(
+                "'{name}' already exists in location '{location}', and cannot be moved to another."
+            ),
+        )
+    }
+
+    pub(super) fn filter(filter: &str) -> Self {
+        let filter: String = filter.chars().take(200).collect();
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            "InvalidFilterInQueryString",
+            format!("Invalid $filter '{filter}' specified in the query string."),
+        )
+    }
+
+    pub(super) fn throttled(wait: Duration) -> Self {
+        let seconds = wait.as_secs() + 1;
+        let mut refusal = Self::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "TooManyRequests",
+            format!("The request is being throttled. Please try again after {seconds} seconds."),
+        );
+        refusal.header = Some((RETRY_AFTER, HeaderValue::from(seconds)));
+        refusal
+    }
+
     pub(super) fn no_version() -> Self {
         Self::new(
             StatusCode::BAD_REQUEST,
@@ -125,14 +218,14 @@ impl Refusal {
         )
     }
 
-    pub(super) fn version(version: &str) -> Self {
+    pub(super) fn version(version: &str, resource_type: &str, known: &[&str]) -> Self {
         Self::new(
             StatusCode::BAD_REQUEST,
             "NoRegisteredProviderFound",
             format!(
                 "No registered resource provider found for API version '{version}' for type \
-                 '{RESOURCE_TYPE}'. The supported api-versions are '{}'.",
-                API_VERSIONS.join(", ")
+                 '{resource_type}'. The supported api-versions are '{}'.",
+                known.join(", ")
             ),
         )
     }
@@ -162,7 +255,7 @@ impl Refusal {
         )
     }
 
-    fn condition() -> Self {
+    pub(super) fn condition() -> Self {
         Self::new(
             StatusCode::PRECONDITION_FAILED,
             "PreconditionFailed",
@@ -231,9 +324,7 @@ impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let mut response = (self.status, Json(self.body)).into_response();
         if let Some((name, value)) = self.header {
-            response
-                .headers_mut()
-                .insert(name, HeaderValue::from_static(value));
+            response.headers_mut().insert(name, value);
         }
         response
     }

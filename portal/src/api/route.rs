@@ -4,17 +4,61 @@
 use gitmoor_arm::{ClusterId, ConfigurationId, DATA_PLANE_PREFIX};
 use percent_encoding::percent_decode_str;
 
-use super::refusal::Refusal;
+use super::{
+    providers::{self, Provider},
+    refusal::Refusal,
+};
+use crate::identity::Scope;
 
-const OPERATIONS: &str = "/providers/Microsoft.KubernetesConfiguration/operations";
 const CONFIGURATIONS: &str =
     "/providers/Microsoft.KubernetesConfiguration/sourceControlConfigurations";
 
-/// What a path means.
+/// What the path of a tenant is when it is not its id: what a client takes for a directory of the
+/// caller's own, and then asks no one else.
+const ADFS: &str = "adfs";
+
+/// What a path means to anyone, with or without a token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Public {
+    /// Where everything is, for `az cloud register`.
+    Metadata,
+    /// OpenID Connect's description of the directory, whose path begins with this segment.
+    OpenId(String),
+    /// The keys that tokens are signed with.
+    Keys,
+    /// Where tokens are given.
+    Token,
+}
+
+/// What a path means to those with a token.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Route {
-    /// What ARM's provider can do.
-    Operations,
+    /// The subscriptions that the caller sees.
+    Subscriptions,
+    /// One of them.
+    Subscription(Scope),
+    /// The directories that the caller is in: one.
+    Tenants,
+    /// The resource providers, in a subscription.
+    Providers(Scope),
+    /// One of them.
+    Provider(Scope, &'static Provider),
+    /// Its registration, which all have.
+    Registration(Scope, &'static Provider),
+    /// What a provider can do.
+    Operations(&'static Provider),
+    /// The resource groups of a subscription.
+    Groups(Scope),
+    /// One of them.
+    Group(Scope),
+    /// All that has a place, of a subscription or a group.
+    Resources(Scope),
+    /// The connected clusters of a subscription or a group.
+    Clusters(Scope),
+    /// One of them.
+    Cluster(ClusterId),
+    /// The extensions of a cluster, of which there are none.
+    Extensions(ClusterId),
     /// The configurations of a cluster, for principals.
     Configurations(ClusterId),
     /// One of them.
@@ -25,52 +69,150 @@ pub(super) enum Route {
     Status(ConfigurationId),
 }
 
+impl Public {
+    pub(super) fn parse(path: &str, tenant: &str) -> Option<Self> {
+        let path = path.to_ascii_lowercase();
+        let parts: Vec<&str> = path.strip_prefix('/')?.split('/').collect();
+        let open = match parts[..] {
+            ["metadata", "endpoints"] => Self::Metadata,
+            [_, ".well-known", "openid-configuration"] => Self::OpenId(parts[0].to_owned()),
+            [_, "v2.0", ".well-known", "openid-configuration"] => {
+                Self::OpenId(format!("{}/v2.0", parts[0]))
+            }
+            // How `az login --tenant adfs` finds the tenant's id: it puts the name behind the address
+            // that it was given, which ends in one.
+            [ADFS, name, "v2.0", ".well-known", "openid-configuration"]
+                if name == ADFS || name == tenant =>
+            {
+                Self::OpenId(format!("{tenant}/v2.0"))
+            }
+            [_, "discovery", "keys"] => Self::Keys,
+            [_, "oauth2", "token"] | [_, "oauth2", "v2.0", "token"] => Self::Token,
+            _ => return None,
+        };
+        (open == Self::Metadata || parts[0] == ADFS || parts[0] == tenant).then_some(open)
+    }
+
+    /// The method that it answers.
+    pub(super) fn method(&self) -> &'static str {
+        if *self == Self::Token { "POST" } else { "GET" }
+    }
+}
+
 impl Route {
     pub(super) fn parse(path: &str) -> Result<Self, Refusal> {
         // Clients escape what need not be, such as the parentheses of a resource group.
         let path = percent_decode_str(path)
             .decode_utf8()
-            .map_err(|_| Refusal::no_route("the path is no UTF-8"))?;
-        if path.eq_ignore_ascii_case(OPERATIONS) {
-            return Ok(Self::Operations);
-        }
+            .map_err(|_| Refusal::no_route(&"the path is no UTF-8"))?;
+        // `az resource` puts a parent that is not there between two slashes.
+        let path = path.replace("//", "/");
         if let Some(rest) = strip_prefix(&path, DATA_PLANE_PREFIX) {
             return data_plane(rest);
         }
-        match strip_suffix(&path, CONFIGURATIONS) {
-            Some(cluster) => cluster.parse().map(Self::Configurations),
-            None => path.parse().map(Self::Configuration),
+        let lower = path.to_ascii_lowercase();
+        let words: Vec<&str> = lower.split('/').skip(1).collect();
+        match words[..] {
+            ["subscriptions"] => Ok(Self::Subscriptions),
+            ["tenants"] => Ok(Self::Tenants),
+            ["providers", name, "operations"] => provider(name).map(Self::Operations),
+            ["subscriptions", _] => scope(&path, 2).map(Self::Subscription),
+            ["subscriptions", _, "providers"] => scope(&path, 2).map(Self::Providers),
+            ["subscriptions", _, "providers", name] => {
+                Ok(Self::Provider(scope(&path, 2)?, provider(name)?))
+            }
+            [
+                "subscriptions",
+                _,
+                "providers",
+                name,
+                "register" | "unregister",
+            ] => Ok(Self::Registration(scope(&path, 2)?, provider(name)?)),
+            ["subscriptions", _, "resourcegroups"] => scope(&path, 2).map(Self::Groups),
+            ["subscriptions", _, "resourcegroups", _] => scope(&path, 4).map(Self::Group),
+            ["subscriptions", _, "resources"] => scope(&path, 2).map(Self::Resources),
+            ["subscriptions", _, "resourcegroups", _, "resources"] => {
+                scope(&path, 4).map(Self::Resources)
+            }
+            [
+                "subscriptions",
+                _,
+                "providers",
+                "microsoft.kubernetes",
+                "connectedclusters",
+            ] => scope(&path, 2).map(Self::Clusters),
+            [
+                "subscriptions",
+                _,
+                "resourcegroups",
+                _,
+                "providers",
+                "microsoft.kubernetes",
+                "connectedclusters",
+            ] => scope(&path, 4).map(Self::Clusters),
+            [_, _, _, _, _, "microsoft.kubernetes", _, _] => cluster(&path).map(Self::Cluster),
+            [
+                ..,
+                "providers",
+                "microsoft.kubernetesconfiguration",
+                "extensions",
+            ] => cluster(first(&path, 8)).map(Self::Extensions),
+            _ => match strip_suffix(&path, CONFIGURATIONS) {
+                Some(id) => cluster(id).map(Self::Configurations),
+                None => path
+                    .parse()
+                    .map(Self::Configuration)
+                    .map_err(|error| Refusal::no_route(&error)),
+            },
         }
-        .map_err(|error| Refusal::no_route(&error.to_string()))
     }
 
     /// The methods that it answers.
     pub(super) fn methods(&self) -> &'static str {
         match self {
-            Self::Operations | Self::Configurations(_) | Self::Desired(_) => "GET",
             Self::Configuration(_) => "GET, PUT, DELETE",
+            Self::Cluster(_) => "GET, PUT, PATCH, DELETE",
+            Self::Group(_) => "GET, HEAD, PUT, PATCH, DELETE",
+            Self::Registration(..) => "POST",
             Self::Status(_) => "PUT",
+            _ => "GET",
         }
     }
 }
 
 fn data_plane(path: &str) -> Result<Route, Refusal> {
-    let no_route = |error: &dyn std::error::Error| Refusal::no_route(&error.to_string());
-    if let Some(cluster) = strip_suffix(path, "/configurations") {
-        return cluster
-            .parse()
-            .map(Route::Desired)
-            .map_err(|error| no_route(&error));
+    if let Some(id) = strip_suffix(path, "/configurations") {
+        return cluster(id).map(Route::Desired);
     }
-    let (cluster, name) = strip_suffix(path, "/status")
+    let (id, name) = strip_suffix(path, "/status")
         .and_then(|path| path.rsplit_once('/'))
         .and_then(|(path, name)| Some((strip_suffix(path, "/configurations")?, name)))
-        .ok_or_else(|| Refusal::no_route("the data plane has no such path"))?;
-    cluster
-        .parse::<ClusterId>()
-        .and_then(|cluster| cluster.configuration(name))
+        .ok_or_else(|| Refusal::no_route(&"the data plane has no such path"))?;
+    cluster(id)?
+        .configuration(name)
         .map(Route::Status)
-        .map_err(|error| no_route(&error))
+        .map_err(|error| Refusal::no_route(&error))
+}
+
+fn cluster(path: &str) -> Result<ClusterId, Refusal> {
+    path.parse().map_err(|error| Refusal::no_route(&error))
+}
+
+/// The subscription or the group that a path begins with.
+fn scope(path: &str, parts: usize) -> Result<Scope, Refusal> {
+    first(path, parts)
+        .parse()
+        .map_err(|error| Refusal::no_route(&error))
+}
+
+fn provider(name: &str) -> Result<&'static Provider, Refusal> {
+    providers::find(name).ok_or_else(|| Refusal::no_provider(name))
+}
+
+/// A path's first parts.
+fn first(path: &str, parts: usize) -> &str {
+    let end = path.match_indices('/').nth(parts);
+    end.map_or(path, |(end, _)| &path[..end])
 }
 
 fn strip_prefix<'a>(text: &'a str, prefix: &str) -> Option<&'a str> {
@@ -94,8 +236,58 @@ mod tests {
     fn paths_are_matched_without_regard_to_case() {
         let cluster: ClusterId = CLUSTER.parse().unwrap();
         let one = cluster.configuration("blue").unwrap();
+        let subscription: Scope = "/subscriptions/s".parse().unwrap();
+        let group: Scope = "/subscriptions/s/resourceGroups/g(1)".parse().unwrap();
+        let kubernetes = providers::find("Microsoft.Kubernetes").unwrap();
+        let own = providers::find("Microsoft.KubernetesConfiguration").unwrap();
         let table = [
-            (OPERATIONS.to_owned(), Route::Operations),
+            ("/subscriptions".to_owned(), Route::Subscriptions),
+            (
+                cluster.to_string().replace("/connected", "//connected"),
+                Route::Cluster(cluster.clone()),
+            ),
+            (
+                subscription.to_string(),
+                Route::Subscription(subscription.clone()),
+            ),
+            (
+                format!("{subscription}/providers"),
+                Route::Providers(subscription.clone()),
+            ),
+            (
+                format!("{subscription}/providers/Microsoft.Kubernetes"),
+                Route::Provider(subscription.clone(), kubernetes),
+            ),
+            (
+                format!("{subscription}/providers/Microsoft.Kubernetes/register"),
+                Route::Registration(subscription.clone(), kubernetes),
+            ),
+            (
+                format!("{subscription}/resourceGroups"),
+                Route::Groups(subscription.clone()),
+            ),
+            (group.to_string(), Route::Group(group.clone())),
+            (
+                format!("{group}/resources"),
+                Route::Resources(group.clone()),
+            ),
+            (
+                format!("{subscription}/providers/Microsoft.Kubernetes/connectedClusters"),
+                Route::Clusters(subscription),
+            ),
+            (
+                format!("{group}/providers/Microsoft.Kubernetes/connectedClusters"),
+                Route::Clusters(group),
+            ),
+            (CLUSTER.to_owned(), Route::Cluster(cluster.clone())),
+            (
+                format!("{CLUSTER}/providers/Microsoft.KubernetesConfiguration/extensions"),
+                Route::Extensions(cluster.clone()),
+            ),
+            (
+                "/providers/Microsoft.KubernetesConfiguration/operations".to_owned(),
+                Route::Operations(own),
+            ),
             (
                 cluster.configurations_path(),
                 Route::Configurations(cluster.clone()),
@@ -105,14 +297,12 @@ mod tests {
             (cluster.status_path("blue"), Route::Status(one)),
         ];
         for (path, route) in table {
-            for path in [
-                path.clone(),
-                path.to_lowercase(),
-                path.to_uppercase(),
-                path.replace('(', "%28").replace(')', "%29"),
-            ] {
-                let found = Route::parse(&path).map_err(|_| "no route");
-                assert_eq!(found.as_ref(), Ok(&route), "{path}");
+            for path in [path.clone(), path.to_lowercase(), path.to_uppercase()] {
+                let escaped = path.replace('(', "%28").replace(')', "%29");
+                let found = Route::parse(&escaped).map_err(|_| "no route");
+                // Scopes are compared as they are written.
+                let found = format!("{found:?}").to_lowercase();
+                assert_eq!(found, format!("Ok({route:?})").to_lowercase(), "{path}");
             }
         }
     }
@@ -122,7 +312,12 @@ mod tests {
         for path in [
             "",
             "/",
-            "/subscriptions",
+            "//",
+            "/subscriptions/",
+            "/subscriptions/s/",
+            "/subscriptions/%2e%2e",
+            "/subscriptions/s/providers/Microsoft.Storage",
+            "/subscriptions/s/resourceGroups/",
             "/dataplane/v1",
             "/dataplane/v1/status",
             "/dataplane/v2/configurations",
@@ -135,10 +330,43 @@ mod tests {
             &format!("{CLUSTER}{CONFIGURATIONS}/a/b"),
             &format!("{CLUSTER}{CONFIGURATIONS}/"),
             &format!("{CLUSTER}{CONFIGURATIONS}/%ff"),
-            &format!("{CLUSTER}/providers/Microsoft.KubernetesConfiguration/extensions"),
-            CLUSTER,
+            &format!("{CLUSTER}/providers/Microsoft.KubernetesConfiguration/privateLinkScopes"),
+            &CLUSTER.replace("connectedClusters", "virtualMachines"),
         ] {
             assert!(Route::parse(path).is_err(), "{path}");
+        }
+    }
+
+    #[test]
+    fn what_is_open_to_anyone_is_named_here() {
+        const TENANT: &str = "0a1b";
+        let table = [
+            ("/metadata/endpoints", Some(Public::Metadata)),
+            (
+                "/ADFS/.well-known/openid-configuration",
+                Some(Public::OpenId("adfs".to_owned())),
+            ),
+            (
+                "/0a1b/v2.0/.well-known/openid-configuration",
+                Some(Public::OpenId("0a1b/v2.0".to_owned())),
+            ),
+            (
+                "/adfs/adfs/v2.0/.well-known/openid-configuration",
+                Some(Public::OpenId("0a1b/v2.0".to_owned())),
+            ),
+            ("/adfs/other/v2.0/.well-known/openid-configuration", None),
+            ("/adfs/discovery/keys", Some(Public::Keys)),
+            ("/adfs/oauth2/token", Some(Public::Token)),
+            ("/0a1b/oauth2/v2.0/token", Some(Public::Token)),
+            ("/other/oauth2/v2.0/token", None),
+            ("/other/.well-known/openid-configuration", None),
+            ("/.well-known/openid-configuration", None),
+            ("/metadata/endpoints/", None),
+            ("/subscriptions", None),
+            ("", None),
+        ];
+        for (path, open) in table {
+            assert_eq!(Public::parse(path, TENANT), open, "{path}");
         }
     }
 }

@@ -10,15 +10,12 @@ use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
 use uuid::Uuid;
 
 use super::{
-    Store, StoreError,
+    BEGIN_WRITE, Store, StoreError,
     rows::{self, Desired, WithReport, desired_columns},
 };
 
 /// Rows are taken into a page until they hold this much JSON: 100 statuses can be as many MiB.
 const MAX_PAGE_BYTES: usize = 1024 * 1024;
-
-/// Taken before anything is read, so that no two writers decide on the same state.
-const BEGIN_WRITE: &str = "BEGIN IMMEDIATE";
 
 /// A part of a list, in the order of names.
 #[derive(Debug)]

@@ -125,6 +125,6 @@ pub(super) fn broken(
     }
 }
 
-fn json<T: DeserializeOwned>(column: &'static str, text: &str) -> Result<T, StoreError> {
+pub(super) fn json<T: DeserializeOwned>(column: &'static str, text: &str) -> Result<T, StoreError> {
     serde_json::from_str(text).map_err(|source| broken(column, source))
 }

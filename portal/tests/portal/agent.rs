@@ -3,23 +3,29 @@
 use std::fs;
 
 use gitmoor_arm::{Client, ComplianceState, Error, Settings, StatusReport};
+use gitmoor_portal::identity::{ClientSecret, Role};
 use serde_json::json;
 
 use super::server::{
     CLUSTER, Server, body, client as trusting, data_plane, versioned, versioned_list,
 };
 
-/// A client with the token of `CLUSTER`, or with another.
-fn client(server: &Server, token: &str, key: &str) -> Client {
+/// The client of a principal, which asks for its tokens itself.
+fn client(server: &Server, principal: &ClientSecret, key: &str) -> Client {
     // The provider of this process is installed with the first client.
     drop(trusting(server.ca.as_deref().unwrap()));
-    let file = server.directory().join("token");
-    fs::write(&file, token).unwrap();
+    let file = server.directory().join("secret");
+    fs::write(&file, principal.expose()).unwrap();
     let settings = json!({
         "clusterId": CLUSTER,
         key: server.url,
         "caFile": server.directory().join("ca.pem"),
-        "credential": {"tokenFile": file},
+        "credential": {"servicePrincipal": {
+            "tenantId": server.store.tenant(),
+            "clientId": principal.id(),
+            "clientSecretFile": file,
+            "authority": server.url,
+        }},
     });
     let settings: Settings = serde_json::from_value(settings).unwrap();
     Client::new(&settings).unwrap()
@@ -37,8 +43,8 @@ async fn the_agent_lists_all_pages_and_reports() {
         alice.put(&versioned(CLUSTER, name), body).await;
     }
     let cluster = CLUSTER.parse().unwrap();
-    let token = server.store.create_cluster_token(&cluster).await.unwrap();
-    let agent = client(&server, token.expose(), "dataPlane");
+    let principal = server.store.create_agent(&cluster).await.unwrap();
+    let agent = client(&server, &principal, "dataPlane");
 
     let listed = agent.list().await.unwrap();
     let names: Vec<_> = listed.iter().filter_map(|c| c.name.as_deref()).collect();
@@ -75,13 +81,13 @@ async fn an_agent_that_knows_arm_alone_lists_without_secrets() {
         alice.put(&versioned(CLUSTER, name), body).await;
     }
     let scope = CLUSTER.parse().unwrap();
-    let role = gitmoor_portal::tokens::Role::Reader;
-    let token = server
+    let role = Role::Reader;
+    let principal = server
         .store
         .create_principal("edge-07", &scope, role)
         .await
         .unwrap();
-    let agent = client(&server, token.expose(), "endpoint");
+    let agent = client(&server, &principal, "endpoint");
     let mut listed = Vec::new();
     for configuration in agent.list().await.unwrap() {
         listed.push(serde_json::to_value(configuration).unwrap());
@@ -93,13 +99,13 @@ async fn an_agent_that_knows_arm_alone_lists_without_secrets() {
 async fn a_refusal_is_told_in_the_words_of_the_portal() {
     let server = Server::start().await;
     let scope = CLUSTER.parse().unwrap();
-    let role = gitmoor_portal::tokens::Role::Contributor;
-    let token = server
+    let role = Role::Contributor;
+    let principal = server
         .store
         .create_principal("alice", &scope, role)
         .await
         .unwrap();
-    let error = client(&server, token.expose(), "dataPlane")
+    let error = client(&server, &principal, "dataPlane")
         .list()
         .await
         .unwrap_err();
@@ -107,6 +113,7 @@ async fn a_refusal_is_told_in_the_words_of_the_portal() {
         panic!("{error:?}");
     };
     assert_eq!((status, code.as_str()), (403, "AuthorizationFailed"));
+    let token = server.token_of(principal.id()).await;
     assert_eq!(
         server.caller(&token).get(&data_plane(CLUSTER)).await.status,
         403

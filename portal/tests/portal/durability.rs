@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use gitmoor_portal::{Portal, Store, tokens::Role};
+use gitmoor_portal::{Portal, Store, identity::Role};
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::{sync::mpsc, time::sleep};
@@ -29,7 +29,8 @@ async fn a_restart_keeps_everything() {
     let server = Server::start().await;
     let alice = server.contributor().await;
     let cluster = CLUSTER.parse().unwrap();
-    let agents = server.store.create_cluster_token(&cluster).await.unwrap();
+    let agents = server.store.create_agent(&cluster).await.unwrap();
+    let agents = server.token_of(agents.id()).await;
     let path = versioned(CLUSTER, "blue");
     let secrets = json!({"httpsUser": "Ym90", "httpsKey": "Ym90"});
     let mut body = body(&url(0));
@@ -43,10 +44,10 @@ async fn a_restart_keeps_everything() {
         shown["properties"]["complianceStatus"]["complianceState"],
         "Compliant"
     );
-    let tokens = server.store.tokens().await.unwrap();
+    let principals = server.store.principals().await.unwrap();
 
     let server = Server::start_in(server.stop().await, |_| {}).await;
-    assert_eq!(server.store.tokens().await.unwrap(), tokens);
+    assert_eq!(server.store.principals().await.unwrap(), principals);
     let alice = server.contributor().await;
     assert_eq!(alice.get(&path).await.body, shown);
     let (items, _) = server.caller(&agents).pages(&data_plane(CLUSTER)).await;
@@ -90,10 +91,11 @@ async fn a_kill_loses_nothing_that_was_acknowledged() {
         .await
         .unwrap();
     let scope = SUBSCRIPTION.parse().unwrap();
-    let token = store
+    let secret = store
         .create_principal("alice", &scope, Role::Contributor)
         .await
         .unwrap();
+    let token = store.issue_token(secret.id(), None).await.unwrap().unwrap();
     drop(store);
     let mut portal = Killed(
         Command::new(env::current_exe().unwrap())

@@ -2,7 +2,7 @@
 
 use std::{io, sync::Arc, time::Duration};
 
-use gitmoor_portal::tokens::Role;
+use gitmoor_portal::identity::Role;
 use reqwest::StatusCode;
 use rustls::{ClientConfig, RootCertStore, crypto::ring, pki_types::CertificateDer};
 use rustls_pki_types::pem::PemObject as _;
@@ -73,12 +73,7 @@ async fn a_body_that_never_ends_is_given_up() {
     let server =
         Server::start_with(|settings| settings.limits.request_seconds = 1.try_into().unwrap())
             .await;
-    let scope = SUBSCRIPTION.parse().unwrap();
-    let token = server
-        .store
-        .create_principal("slow", &scope, Role::Contributor)
-        .await
-        .unwrap();
+    let token = server.token("slow", SUBSCRIPTION, Role::Contributor).await;
     let mut stream = connect(&server, b"http/1.1").await;
     let head = format!(
         "PUT {} HTTP/1.1\r\nhost: portal\r\nauthorization: Bearer {}\r\ncontent-length: 1000\r\n\r\n{{",
@@ -126,12 +121,7 @@ async fn a_page_that_cannot_name_the_next_one_is_refused() {
     for name in ["a", "b"] {
         alice.put(&versioned(CLUSTER, name), body(URL)).await;
     }
-    let scope = SUBSCRIPTION.parse().unwrap();
-    let token = server
-        .store
-        .create_principal("bob", &scope, Role::Reader)
-        .await
-        .unwrap();
+    let token = server.token("bob", SUBSCRIPTION, Role::Reader).await;
     for host in ["", "host: a b\r\n"] {
         let mut stream = connect(&server, b"http/1.1").await;
         let head = format!(

@@ -5,11 +5,14 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use gitmoor_portal::tokens::Role;
+use gitmoor_portal::identity::Role;
 use serde_json::json;
 use tracing::level_filters::LevelFilter;
 
-use super::server::{CLUSTER, SUBSCRIPTION, Server, data_plane, versioned};
+use super::{
+    login::{log_in, login_form},
+    server::{CLUSTER, Caller, SUBSCRIPTION, Server, data_plane, versioned},
+};
 
 /// Base64 of `a-canary-password`.
 const KEY: &str = "YS1jYW5hcnktcGFzc3dvcmQ=";
@@ -41,12 +44,15 @@ async fn secrets_and_tokens_are_not_in_the_log() {
 
     let server = Server::start().await;
     let scope = SUBSCRIPTION.parse().unwrap();
-    let token = server
+    let secret = server
         .store
         .create_principal("alice", &scope, Role::Contributor)
         .await
         .unwrap();
-    let alice = server.caller(&token);
+    let (status, answer) = log_in(&server, &login_form(&server, &secret)).await;
+    assert_eq!(status, 200, "{answer}");
+    let token = answer["access_token"].as_str().unwrap();
+    let alice = Caller::new(&server.url, server.ca.as_deref().unwrap(), token);
     let agent = server.agent(CLUSTER).await;
     for settings in [
         json!({"httpsUser": "Ym90", "httpsKey": KEY}),
@@ -66,23 +72,22 @@ async fn secrets_and_tokens_are_not_in_the_log() {
 
     let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
     assert!(log.contains("a configuration was put"), "{log}");
-    let secret = token.expose().rsplit('.').next().unwrap();
-    for canary in [KEY, "canary", secret] {
+    assert!(log.contains("a token was given"), "{log}");
+    let signature = token.rsplit('.').next().unwrap();
+    for canary in [KEY, "canary", signature, secret.expose()] {
         assert!(!log.contains(canary), "{log}");
     }
 }
 
 #[tokio::test]
-async fn a_token_is_not_in_the_database() {
+async fn a_secret_is_not_in_the_database() {
     let server = Server::start().await;
     let scope = SUBSCRIPTION.parse().unwrap();
-    let token = server
+    let secret = server
         .store
         .create_principal("alice", &scope, Role::Contributor)
         .await
         .unwrap();
-    let id = token.id().to_string();
-    let secret = token.expose().rsplit('.').next().unwrap().to_owned();
     let directory = server.stop().await;
     let database = fs::read(directory.path().join("portal.db")).unwrap();
     let holds = |text: &str| {
@@ -90,6 +95,9 @@ async fn a_token_is_not_in_the_database() {
             .windows(text.len())
             .any(|window| window == text.as_bytes())
     };
-    assert!(holds(&id), "the token is not there at all");
-    assert!(!holds(&secret));
+    assert!(
+        holds(&secret.id().to_string()),
+        "the principal is not there at all"
+    );
+    assert!(!holds(secret.expose()));
 }

@@ -4,14 +4,15 @@ use std::{future::Future, path::Path, sync::Once, time::Duration};
 
 use gitmoor_arm::ClusterId;
 use gitmoor_portal::{
-    Portal, Settings, Store,
-    tokens::{Role, Token},
+    Portal, Rate, Settings, Store, Throttling,
+    identity::{Role, Token},
 };
 use reqwest::{Certificate, Client, ClientBuilder, Method, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::{task::JoinHandle, time::timeout};
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 pub(super) const SUBSCRIPTION: &str = "/subscriptions/3f1c";
 pub(super) const CLUSTER: &str = "/subscriptions/3f1c/resourceGroups/edge/providers/Microsoft.Kubernetes/connectedClusters/edge-07";
@@ -77,19 +78,24 @@ impl Server {
     }
 
     pub(super) async fn principal(&self, scope: &str, role: Role) -> Caller {
-        let scope = scope.parse().unwrap();
-        let token = self
-            .store
-            .create_principal("alice", &scope, role)
-            .await
-            .unwrap();
-        self.caller(&token)
+        self.caller(&self.token("alice", scope, role).await)
     }
 
     pub(super) async fn agent(&self, cluster: &str) -> Caller {
         let cluster: ClusterId = cluster.parse().unwrap();
-        let token = self.store.create_cluster_token(&cluster).await.unwrap();
-        self.caller(&token)
+        let secret = self.store.create_agent(&cluster).await.unwrap();
+        self.caller(&self.token_of(secret.id()).await)
+    }
+
+    /// The token of a new principal.
+    pub(super) async fn token(&self, name: &str, scope: &str, role: Role) -> Token {
+        let scope = scope.parse().unwrap();
+        let secret = self.store.create_principal(name, &scope, role).await;
+        self.token_of(secret.unwrap().id()).await
+    }
+
+    pub(super) async fn token_of(&self, id: Uuid) -> Token {
+        self.store.issue_token(id, None).await.unwrap().unwrap()
     }
 
     pub(super) fn caller(&self, token: &Token) -> Caller {
@@ -102,11 +108,23 @@ impl Server {
 }
 
 pub(super) fn settings(directory: &Path) -> Settings {
-    Settings {
+    let mut settings = Settings {
         listen: ([127, 0, 0, 1], 0).into(),
         data_directory: directory.to_owned(),
         ..Settings::default()
-    }
+    };
+    // Tests call as quickly as they can.
+    let often = 1_000_000.try_into().unwrap();
+    let rate = Rate {
+        burst: often,
+        per_second: often,
+    };
+    settings.limits.throttling = Throttling {
+        reads: rate,
+        writes: rate,
+        deletes: rate,
+    };
+    settings
 }
 
 /// Someone with a token.

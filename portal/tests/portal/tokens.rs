@@ -1,6 +1,6 @@
-//! Tokens: nothing is answered without one, and each reaches what it was made for and no more.
+//! Tokens and roles: nothing is answered without one, and each reaches what it was made for and no more.
 
-use gitmoor_portal::tokens::{Grant, Role};
+use gitmoor_portal::identity::{Assignment, Role};
 use reqwest::Method;
 
 use super::server::{
@@ -32,12 +32,7 @@ async fn without_a_token_that_is_right_nothing_is_answered() {
     let ca = server.ca.as_deref().unwrap();
     let alice = server.contributor().await;
     alice.put(&versioned(CLUSTER, "blue"), body(URL)).await;
-    let scope = SUBSCRIPTION.parse().unwrap();
-    let token = server
-        .store
-        .create_principal("bob", &scope, Role::Contributor)
-        .await
-        .unwrap();
+    let token = server.token("bob", SUBSCRIPTION, Role::Contributor).await;
     let right = token.expose();
     let (head, secret) = right.rsplit_once('.').unwrap();
     let flipped: String = secret.chars().rev().collect();
@@ -52,8 +47,8 @@ async fn without_a_token_that_is_right_nothing_is_answered() {
         Some(format!("Bearer {head}.{flipped}")),
         Some(format!("Bearer {head}.{}", &secret[1..])),
         Some(format!("Bearer {right}x")),
-        Some(format!("Bearer {}", right.replace("gitmoor", "other"))),
-        Some(format!("Bearer gitmoor.{}.{secret}", uuid::Uuid::new_v4())),
+        Some(format!("Bearer {}", &right[1..])),
+        Some(format!("Bearer {right}.{secret}")),
         Some(format!("Bearer {}", "a".repeat(8000))),
     ];
     let client = client(ca).build().unwrap();
@@ -83,7 +78,12 @@ async fn a_token_reaches_what_it_was_made_for_and_no_more() {
     let other_group = group.replace("edge", "edg");
     let principal = async |scope: &str, role| server.principal(scope, role).await;
     // Of each caller: the answers to the calls above, in their order.
-    let table: [(&str, Caller, [u16; 8]); 9] = [
+    let table: [(&str, Caller, [u16; 8]); 10] = [
+        (
+            "owner of the subscription",
+            principal(SUBSCRIPTION, Role::Owner).await,
+            [200, 200, 404, 201, 200, 403, 403, 404],
+        ),
         (
             "contributor of the subscription",
             principal(SUBSCRIPTION, Role::Contributor).await,
@@ -144,38 +144,52 @@ async fn a_token_reaches_what_it_was_made_for_and_no_more() {
 }
 
 #[tokio::test]
-async fn a_revoked_token_is_refused_from_the_next_request_on() {
+async fn what_a_principal_may_do_changes_from_the_next_request_on() {
     let server = Server::start().await;
-    let scope = SUBSCRIPTION.parse().unwrap();
+    let (scope, cluster) = (SUBSCRIPTION.parse().unwrap(), CLUSTER.parse().unwrap());
     let store = &server.store;
-    let token = store
-        .create_principal("bob", &scope, Role::Contributor)
+    let bobs = store
+        .create_principal("bob", &scope, Role::Reader)
         .await
         .unwrap();
-    let cluster = CLUSTER.parse().unwrap();
-    let agents = store.create_cluster_token(&cluster).await.unwrap();
-    let (bob, agent) = (server.caller(&token), server.caller(&agents));
+    let agents = store.create_agent(&cluster).await.unwrap();
+    let bob = server.caller(&server.token_of(bobs.id()).await);
+    let agent = server.caller(&server.token_of(agents.id()).await);
     assert_eq!(bob.get(&versioned_list(CLUSTER)).await.status, 200);
     assert_eq!(agent.get(&data_plane(CLUSTER)).await.status, 200);
+    let path = versioned(CLUSTER, "blue");
+    assert_eq!(bob.put(&path, body(URL)).await.status, 403);
 
-    let listed = store.tokens().await.unwrap();
-    let found = listed
-        .iter()
-        .find(|record| record.id == token.id())
-        .unwrap();
-    assert_eq!(found.name, "bob");
+    let wider = CLUSTER
+        .to_uppercase()
+        .replace("/SUBSCRIPTIONS", "/subscriptions");
+    let wider = wider.parse().unwrap();
     let role = Role::Contributor;
-    assert_eq!(found.grant, Grant::Principal { scope, role });
-    let found = listed
-        .iter()
-        .find(|record| record.id == agents.id())
-        .unwrap();
-    assert_eq!(found.grant, Grant::Cluster(cluster));
+    store.assign_role(bobs.id(), role, &wider).await.unwrap();
+    assert_eq!(bob.put(&path, body(URL)).await.status, 201);
+    let listed = store.principals().await.unwrap();
+    let found = listed.iter().find(|one| one.id == bobs.id()).unwrap();
+    assert_eq!(found.name, "bob");
+    let role = |role, scope| Assignment { role, scope };
+    let wanted = [
+        role(Role::Contributor, wider.clone()),
+        role(Role::Reader, scope),
+    ];
+    assert_eq!(found.assignments, wanted);
+    let same = CLUSTER.parse().unwrap();
+    assert!(
+        store
+            .withdraw_role(bobs.id(), Role::Contributor, &same)
+            .await
+            .unwrap()
+    );
+    assert_eq!(bob.put(&path, body(URL)).await.status, 403);
 
-    assert!(store.revoke_token(token.id()).await.unwrap());
-    assert!(store.revoke_token(agents.id()).await.unwrap());
-    assert!(!store.revoke_token(agents.id()).await.unwrap());
-    assert!(store.tokens().await.unwrap().is_empty());
+    for one in [&bobs, &agents] {
+        assert!(store.delete_principal(one.id()).await.unwrap());
+        assert!(!store.delete_principal(one.id()).await.unwrap());
+    }
+    assert!(store.principals().await.unwrap().is_empty());
     for caller in [bob, agent] {
         for (method, path) in calls() {
             let answer = caller.send(method, &path, Body::None).await;
@@ -185,16 +199,18 @@ async fn a_revoked_token_is_refused_from_the_next_request_on() {
 }
 
 #[tokio::test]
-async fn tokens_are_made_beside_a_running_portal() {
+async fn principals_are_made_beside_a_running_portal() {
     let server = Server::start().await;
     let beside = gitmoor_portal::Store::open(&server.directory().join("portal.db"))
         .await
         .unwrap();
     let scope = SUBSCRIPTION.parse().unwrap();
-    let token = beside
+    let secret = beside
         .create_principal("bob", &scope, Role::Reader)
         .await
         .unwrap();
+    let token = beside.issue_token(secret.id(), None).await;
+    let token = token.unwrap().unwrap();
     let bob = server.caller(&token);
     assert_eq!(bob.get(&versioned_list(CLUSTER)).await.status, 200);
 }

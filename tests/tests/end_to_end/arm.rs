@@ -11,7 +11,11 @@ mod secrets;
 use anyhow::Result;
 use gitmoor_arm::{ErrorResponse, StatusReport, Timestamp};
 use gitmoor_crds::SourceControlConfigurationStatus;
-use gitmoor_tests::{World, arm::arm, condition};
+use gitmoor_tests::{
+    World,
+    arm::{arm, token_of},
+    condition,
+};
 use k8s_openapi::api::{
     core::v1::{Namespace, ServiceAccount},
     rbac::v1::{Role, RoleBinding},
@@ -287,7 +291,8 @@ async fn a_clusters_token_reaches_the_data_plane_of_no_other() -> Result<()> {
     assert_eq!(answer.status, StatusCode::CREATED);
     let own = arm.cluster();
     let other = own.as_str().replace("edge-07", "edge-08").parse()?;
-    let foreign = arm.store.create_cluster_token(&other).await?;
+    let foreign = arm.store.create_agent(&other).await?;
+    let foreign = token_of(&arm.store, foreign.id()).await?;
     let report = serde_json::to_value(StatusReport::default())?;
 
     let table = [

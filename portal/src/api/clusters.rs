@@ -1,0 +1,414 @@
+//! `Microsoft.Kubernetes/connectedClusters`: the clusters that there are, with their tags and when
+//! their agents were last seen; and the same in the form of `/resources`.
+
+use axum::response::{IntoResponse as _, Response};
+use gitmoor_arm::{ClusterId, FieldError, IdentityType, ListPage, SystemData, Timestamp};
+use http::StatusCode;
+use serde_json::{Map, Value, json};
+
+use super::{
+    API_VERSION, Api, Call, SKIP_TOKEN, condition, json,
+    providers::{CLUSTER_VERSIONS, EXTENSION_VERSIONS},
+    refusal::Refusal,
+    tracked,
+};
+use crate::{
+    identity::{Principal, Scope},
+    store::{ClusterRecord, ClusterWrite},
+};
+
+const TYPE: &str = "Microsoft.Kubernetes/connectedClusters";
+
+/// The longest that what a cluster says of itself may be, as JSON.
+const MAX_BODY: usize = 64 * 1024;
+
+/// An agent that has not called for so long is offline, as in Azure.
+const OFFLINE_AFTER: time::Duration = time::Duration::minutes(15);
+
+/// What may be written of `properties`, and as what.
+const PROPERTIES: [(&str, Kind); 13] = [
+    ("agentPublicKeyCertificate", Kind::Text),
+    ("distribution", Kind::Text),
+    ("distributionVersion", Kind::Text),
+    ("infrastructure", Kind::Text),
+    ("privateLinkState", Kind::Text),
+    ("privateLinkScopeResourceId", Kind::Text),
+    ("azureHybridBenefit", Kind::Text),
+    ("aadProfile", Kind::Object),
+    ("arcAgentProfile", Kind::Object),
+    ("securityProfile", Kind::Object),
+    ("oidcIssuerProfile", Kind::Object),
+    ("gateway", Kind::Object),
+    ("arcAgentryConfigurations", Kind::List),
+];
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Text,
+    Object,
+    List,
+}
+
+impl Kind {
+    fn problem(self, value: &Value) -> Option<&'static str> {
+        match self {
+            Self::Text => (!value.is_string()).then_some("a text is needed"),
+            Self::Object => (!value.is_object()).then_some("an object is needed"),
+            Self::List => (!value.is_array()).then_some("a list is needed"),
+        }
+    }
+}
+
+pub(super) async fn list(
+    api: &Api,
+    call: &Call,
+    caller: &Principal,
+    scope: &Scope,
+) -> Result<Response, Refusal> {
+    call.version_of(CLUSTER_VERSIONS, TYPE)?;
+    page(api, call, caller, scope, |record| Some(view(api, &record))).await
+}
+
+/// What is left of a list after a filter, such as that of `/resources`.
+async fn page(
+    api: &Api,
+    call: &Call,
+    caller: &Principal,
+    scope: &Scope,
+    view: impl Fn(ClusterRecord) -> Option<Value>,
+) -> Result<Response, Refusal> {
+    let after = call.parameter(SKIP_TOKEN).unwrap_or_default();
+    let page = api
+        .store
+        .clusters(scope, &after, api.limits.page_size.get())
+        .await?;
+    let kept = ["$filter", "$expand", API_VERSION];
+    let kept = kept.map(|name| Some((name, call.parameter(name)?)));
+    let query: Vec<(&str, &str)> = kept
+        .iter()
+        .flatten()
+        .map(|(name, value)| (*name, value.as_str()))
+        .collect();
+    let next_link = page
+        .next
+        .map(|id| call.next_link(api, &query, &id))
+        .transpose()?;
+    let page = ListPage {
+        value: page
+            .items
+            .into_iter()
+            .filter(|record| caller.reads(&(&record.id).into()))
+            .filter_map(view)
+            .collect(),
+        next_link,
+    };
+    Ok(json(StatusCode::OK, &page))
+}
+
+pub(super) async fn show(api: &Api, call: &Call, id: &ClusterId) -> Result<Response, Refusal> {
+    call.version_of(CLUSTER_VERSIONS, TYPE)?;
+    let record = api.store.cluster(id).await?;
+    let record = record.ok_or_else(|| Refusal::no_cluster(id))?;
+    Ok(one(api, StatusCode::OK, &record))
+}
+
+pub(super) async fn put(
+    api: &Api,
+    call: &Call,
+    caller: &Principal,
+    id: &ClusterId,
+    body: &[u8],
+) -> Result<Response, Refusal> {
+    call.version_of(CLUSTER_VERSIONS, TYPE)?;
+    let condition = condition::read(&call.headers)?;
+    let body = tracked::read(body)?;
+    let (location, tags) = (body.location()?, body.tags().unwrap_or_default());
+    let kept = desired(&body.fields).map_err(|errors| Refusal::invalid(&errors))?;
+    let written = api
+        .store
+        .put_cluster(id, location, tags, kept, &caller.name, &condition)
+        .await?;
+    let (status, record) = match written {
+        ClusterWrite::Created(record) => (StatusCode::CREATED, record),
+        ClusterWrite::Replaced(record) => (StatusCode::OK, record),
+        ClusterWrite::NoGroup => return Err(Refusal::no_group(&id.into())),
+        ClusterWrite::Condition => return Err(Refusal::condition()),
+        ClusterWrite::Moved(record) => {
+            return Err(Refusal::moved(
+                "InvalidResourceLocation",
+                id.name(),
+                &record.location,
+            ));
+        }
+    };
+    tracing::info!(%id, by = caller.name, principal = %caller.id, status = status.as_u16(), "a cluster was put");
+    Ok(one(api, status, &record))
+}
+
+/// PATCH: of a cluster that is there, its tags.
+pub(super) async fn patch(
+    api: &Api,
+    call: &Call,
+    caller: &Principal,
+    id: &ClusterId,
+    body: &[u8],
+) -> Result<Response, Refusal> {
+    call.version_of(CLUSTER_VERSIONS, TYPE)?;
+    let mut condition = condition::read(&call.headers)?;
+    let body = tracked::read(body)?;
+    let record = api.store.cluster(id).await?;
+    let record = record.ok_or_else(|| Refusal::no_cluster(id))?;
+    // What was changed in between is not written over.
+    condition
+        .if_match
+        .get_or_insert_with(|| vec![record.etag.clone()]);
+    let tags = body.tags().unwrap_or(record.tags);
+    let (location, kept) = (record.location, record.body);
+    let written = api
+        .store
+        .put_cluster(id, location, tags, kept, &caller.name, &condition)
+        .await?;
+    match written {
+        ClusterWrite::Created(record) | ClusterWrite::Replaced(record) => {
+            Ok(one(api, StatusCode::OK, &record))
+        }
+        _ => Err(Refusal::condition()),
+    }
+}
+
+pub(super) async fn delete(
+    api: &Api,
+    call: &Call,
+    caller: &Principal,
+    id: &ClusterId,
+) -> Result<Response, Refusal> {
+    call.version_of(CLUSTER_VERSIONS, TYPE)?;
+    let condition = condition::read(&call.headers)?;
+    let deleted = api.store.delete_cluster(id, &condition).await?;
+    if !deleted.ok_or_else(Refusal::condition)? {
+        return Ok(StatusCode::NO_CONTENT.into_response());
+    }
+    tracing::info!(%id, by = caller.name, principal = %caller.id, "a cluster was deleted, with its configurations");
+    Ok(StatusCode::OK.into_response())
+}
+
+/// There are none: operators are no extensions.
+pub(super) fn extensions(call: &Call) -> Result<Response, Refusal> {
+    call.version_of(
+        EXTENSION_VERSIONS,
+        "Microsoft.KubernetesConfiguration/extensions",
+    )?;
+    Ok(json(
+        StatusCode::OK,
+        &json!({"value": [], "nextLink": null}),
+    ))
+}
+
+/// What has a place of its own: clusters, in few words.
+pub(super) async fn resources(
+    api: &Api,
+    call: &Call,
+    caller: &Principal,
+    scope: &Scope,
+) -> Result<Response, Refusal> {
+    call.any_version()?;
+    let filter = call.parameter("$filter").unwrap_or_default();
+    let filter = filter_terms(&filter).ok_or_else(|| Refusal::filter(&filter))?;
+    page(api, call, caller, scope, |record| {
+        let matches = |(name, value): &(String, String)| {
+            let is = |text: &str| text.eq_ignore_ascii_case(value);
+            match name.as_str() {
+                "resourcetype" => is(TYPE),
+                "resourcegroup" => is(record.id.resource_group()),
+                "name" => is(record.id.name()),
+                "location" => is(&record.location),
+                "tagname" => record.tags.keys().any(|name| is(name)),
+                _ => record.tags.values().any(|tag| tag == value),
+            }
+        };
+        filter.iter().all(matches).then(|| {
+            json!({
+                "id": record.id.as_str(),
+                "name": record.id.name(),
+                "type": TYPE,
+                "location": record.location,
+                "tags": record.tags,
+                "provisioningState": "Succeeded",
+                "createdTime": record.created_at,
+                "changedTime": record.last_modified_at,
+            })
+        })
+    })
+    .await
+}
+
+/// `name eq 'value' and …`, which is all that the command line writes.
+fn filter_terms(text: &str) -> Option<Vec<(String, String)>> {
+    const NAMES: [&str; 6] = [
+        "resourcetype",
+        "resourcegroup",
+        "name",
+        "location",
+        "tagname",
+        "tagvalue",
+    ];
+    let mut terms = Vec::new();
+    for term in text.split(" and ").filter(|_| !text.trim().is_empty()) {
+        let (name, value) = term.trim().split_once(" eq ")?;
+        let name = name.trim().to_ascii_lowercase();
+        let value = value.trim().strip_prefix('\'')?.strip_suffix('\'')?;
+        if !NAMES.contains(&name.as_str()) || value.contains('\'') {
+            return None;
+        }
+        terms.push((name, value.to_owned()));
+    }
+    Some(terms)
+}
+
+/// What a body says that is kept: `identity`, `kind`, and of `properties` what may be written.
+fn desired(body: &Map<String, Value>) -> Result<Value, Vec<FieldError>> {
+    let mut errors = Vec::new();
+    let mut wrong = |field: &str, message: &str| errors.push(tracked::error(field, message));
+    let none = Map::new();
+    let identity = match body.get("identity") {
+        Some(Value::Object(identity)) => match identity.get("type").and_then(Value::as_str) {
+            Some(kind) if ["None", "SystemAssigned"].contains(&kind) => Some(kind),
+            _ => {
+                wrong("identity.type", "write `None` or `SystemAssigned`");
+                None
+            }
+        },
+        Some(Value::Null) | None => None,
+        Some(_) => {
+            wrong("identity", "an object is needed");
+            None
+        }
+    };
+    let kind = match body.get("kind") {
+        Some(Value::String(kind)) => Some(kind.as_str()),
+        Some(Value::Null) | None => None,
+        Some(_) => {
+            wrong("kind", "a text is needed");
+            None
+        }
+    };
+    let given = match body.get("properties") {
+        Some(Value::Object(given)) => given,
+        _ => {
+            wrong("properties", "an object is needed");
+            &none
+        }
+    };
+    let mut properties = Map::new();
+    for (name, kind) in PROPERTIES {
+        let Some(value) = given.get(name).filter(|value| !value.is_null()) else {
+            continue;
+        };
+        match kind.problem(value) {
+            Some(message) => wrong(&format!("properties.{name}"), message),
+            None => {
+                properties.insert(name.to_owned(), value.clone());
+            }
+        }
+    }
+    let kept = json!({"identity": identity, "kind": kind, "properties": properties});
+    if kept.to_string().len() > MAX_BODY {
+        wrong(
+            "properties",
+            &format!("all of it may have at most {MAX_BODY} bytes"),
+        );
+    }
+    if errors.is_empty() {
+        Ok(kept)
+    } else {
+        Err(errors)
+    }
+}
+
+fn one(api: &Api, status: StatusCode, record: &ClusterRecord) -> Response {
+    (
+        condition::etag(&record.etag),
+        json(status, &view(api, record)),
+    )
+        .into_response()
+}
+
+/// A cluster as ARM shows it.
+fn view(api: &Api, record: &ClusterRecord) -> Value {
+    let mut properties = record.body["properties"].clone();
+    let now = Timestamp::now();
+    let connectivity = match record.last_seen {
+        None => "Connecting",
+        Some(seen) if now.0 - seen.0 > OFFLINE_AFTER => "Offline",
+        Some(_) => "Connected",
+    };
+    // The SDK's models name it as required.
+    if properties["agentPublicKeyCertificate"].is_null() {
+        properties["agentPublicKeyCertificate"] = "".into();
+    }
+    properties["provisioningState"] = "Succeeded".into();
+    properties["connectivityStatus"] = connectivity.into();
+    for (name, value) in [
+        ("lastConnectivityTime", record.last_seen.map(|at| json!(at))),
+        (
+            "agentVersion",
+            record.agent_version.as_ref().map(|version| json!(version)),
+        ),
+    ] {
+        if let Some(value) = value {
+            properties[name] = value;
+        }
+    }
+    let kind = record.body["identity"].as_str().unwrap_or("None");
+    let mut identity = json!({"type": kind});
+    if kind != "None" {
+        identity["tenantId"] = json!(api.store.tenant());
+    }
+    let mut view = json!({
+        "id": record.id,
+        "name": record.id.name(),
+        "type": TYPE,
+        "etag": record.etag,
+        "location": record.location,
+        "tags": record.tags,
+        "identity": identity,
+        "properties": properties,
+        "systemData": SystemData {
+            created_by: Some(record.created_by.clone()),
+            created_by_type: Some(IdentityType::Application),
+            created_at: Some(record.created_at),
+            last_modified_by: Some(record.last_modified_by.clone()),
+            last_modified_by_type: Some(IdentityType::Application),
+            last_modified_at: Some(record.last_modified_at),
+        },
+    });
+    if !record.body["kind"].is_null() {
+        view["kind"] = record.body["kind"].clone();
+    }
+    view
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn filters_are_read_as_the_command_line_writes_them() {
+        let table = [
+            ("", Some(0)),
+            ("resourceGroup eq 'edge'", Some(1)),
+            (
+                "resourceGroup eq 'edge' and resourceType eq 'Microsoft.Kubernetes/connectedClusters'",
+                Some(2),
+            ),
+            ("tagName eq 'a' and tagValue eq 'b'", Some(2)),
+            ("name ne 'x'", None),
+            ("name eq x", None),
+            ("name eq 'x' or name eq 'y'", None),
+            ("plan eq 'x'", None),
+        ];
+        for (text, terms) in table {
+            assert_eq!(filter_terms(text).map(|found| found.len()), terms, "{text}");
+        }
+    }
+}

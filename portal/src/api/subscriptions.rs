@@ -1,0 +1,161 @@
+//! Subscriptions, tenants and resource groups: what ARM's clients ask for before anything else. A
+//! subscription is there for whoever has a role in it.
+
+use std::collections::BTreeMap;
+
+use axum::response::{IntoResponse as _, Response};
+use gitmoor_arm::ListPage;
+use http::StatusCode;
+use serde_json::{Value, json};
+
+use super::{Api, Call, json, refusal::Refusal, tracked};
+use crate::{
+    identity::{Principal, Scope},
+    store::{GroupRecord, GroupWrite},
+};
+
+pub(super) fn list(api: &Api, call: &Call, caller: &Principal) -> Result<Response, Refusal> {
+    call.any_version()?;
+    let mut seen: BTreeMap<String, Value> = BTreeMap::new();
+    for assignment in &caller.assignments {
+        let id = assignment.scope.subscription();
+        if assignment.role.reads() {
+            seen.entry(id.to_ascii_lowercase())
+                .or_insert_with(|| view(api, id));
+        }
+    }
+    page(seen.into_values().collect())
+}
+
+pub(super) fn show(api: &Api, call: &Call, scope: &Scope) -> Result<Response, Refusal> {
+    call.any_version()?;
+    Ok(json(StatusCode::OK, &view(api, scope.subscription())))
+}
+
+fn view(api: &Api, id: &str) -> Value {
+    json!({
+        "id": format!("/subscriptions/{id}"),
+        "subscriptionId": id,
+        "tenantId": api.store.tenant(),
+        "displayName": id,
+        "state": "Enabled",
+        "authorizationSource": "RoleBased",
+        "managedByTenants": [],
+        "subscriptionPolicies": {
+            "locationPlacementId": "Public_2014-09-01",
+            "quotaId": "Gitmoor",
+            "spendingLimit": "Off",
+        },
+    })
+}
+
+pub(super) fn tenants(api: &Api, call: &Call) -> Result<Response, Refusal> {
+    call.any_version()?;
+    let tenant = api.store.tenant();
+    page(vec![json!({
+        "id": format!("/tenants/{tenant}"),
+        "tenantId": tenant,
+        "displayName": "Gitmoor",
+        "tenantCategory": "Home",
+    })])
+}
+
+pub(super) async fn groups(
+    api: &Api,
+    call: &Call,
+    caller: &Principal,
+    subscription: &Scope,
+) -> Result<Response, Refusal> {
+    call.any_version()?;
+    let groups = api.store.groups(subscription.subscription()).await?;
+    let seen = groups.iter().filter(|group| caller.sees(&group.id));
+    page(seen.map(group_view).collect())
+}
+
+pub(super) async fn group(api: &Api, call: &Call, id: &Scope) -> Result<Response, Refusal> {
+    call.any_version()?;
+    let group = api
+        .store
+        .group(id)
+        .await?
+        .ok_or_else(|| Refusal::no_group(id))?;
+    if call.method == http::Method::HEAD {
+        return Ok(StatusCode::NO_CONTENT.into_response());
+    }
+    Ok(json(StatusCode::OK, &group_view(&group)))
+}
+
+pub(super) async fn put_group(
+    api: &Api,
+    call: &Call,
+    id: &Scope,
+    body: &[u8],
+) -> Result<Response, Refusal> {
+    call.any_version()?;
+    let body = tracked::read(body)?;
+    let group = GroupRecord {
+        id: id.clone(),
+        location: body.location()?,
+        tags: body.tags().unwrap_or_default(),
+    };
+    match api.store.put_group(group).await? {
+        GroupWrite::Created(group) => Ok(json(StatusCode::CREATED, &group_view(&group))),
+        GroupWrite::Replaced(group) => Ok(json(StatusCode::OK, &group_view(&group))),
+        GroupWrite::Moved(group) => Err(Refusal::moved(
+            "InvalidResourceGroupLocation",
+            id.resource_group().unwrap_or_default(),
+            &group.location,
+        )),
+    }
+}
+
+pub(super) async fn patch_group(
+    api: &Api,
+    call: &Call,
+    id: &Scope,
+    body: &[u8],
+) -> Result<Response, Refusal> {
+    call.any_version()?;
+    let body = tracked::read(body)?;
+    let mut group = api
+        .store
+        .group(id)
+        .await?
+        .ok_or_else(|| Refusal::no_group(id))?;
+    group.tags = body.tags().unwrap_or(group.tags);
+    api.store.put_group(group.clone()).await?;
+    Ok(json(StatusCode::OK, &group_view(&group)))
+}
+
+pub(super) async fn delete_group(
+    api: &Api,
+    call: &Call,
+    caller: &Principal,
+    id: &Scope,
+) -> Result<Response, Refusal> {
+    call.any_version()?;
+    if !api.store.delete_group(id).await? {
+        return Err(Refusal::no_group(id));
+    }
+    tracing::info!(%id, by = caller.name, principal = %caller.id, "a resource group was deleted, with all in it");
+    Ok(StatusCode::OK.into_response())
+}
+
+fn group_view(group: &GroupRecord) -> Value {
+    json!({
+        "id": group.id.as_str(),
+        "name": group.id.resource_group(),
+        "type": "Microsoft.Resources/resourceGroups",
+        "location": group.location,
+        "tags": group.tags,
+        "properties": {"provisioningState": "Succeeded"},
+    })
+}
+
+fn page(value: Vec<Value>) -> Result<Response, Refusal> {
+    let page = ListPage {
+        value,
+        next_link: None,
+    };
+    Ok(json(StatusCode::OK, &page))
+}

@@ -1,0 +1,199 @@
+//! Roles and the scopes in which they hold, as in ARM.
+
+use std::{fmt, str::FromStr};
+
+use gitmoor_arm::{ArmId, ClusterId, IdError};
+
+/// What a principal may do in a scope.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// What a contributor may, and to say who else may what.
+    Owner,
+    /// To read and to write resources.
+    Contributor,
+    /// To read resources.
+    Reader,
+    /// The data plane of one cluster, and nothing else.
+    Agent,
+}
+
+impl Role {
+    const ALL: [Self; 4] = [Self::Owner, Self::Contributor, Self::Reader, Self::Agent];
+
+    /// The role as it is written on the command line and in the store.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Owner => "owner",
+            Self::Contributor => "contributor",
+            Self::Reader => "reader",
+            Self::Agent => "agent",
+        }
+    }
+
+    /// Whether it lets read resources.
+    pub(crate) fn reads(self) -> bool {
+        self != Self::Agent
+    }
+
+    /// Whether it lets write resources.
+    pub(crate) fn writes(self) -> bool {
+        matches!(self, Self::Owner | Self::Contributor)
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A text that names no role.
+#[derive(Debug, thiserror::Error)]
+#[error("`{0}` is no role: write `owner`, `contributor`, `reader` or `agent`")]
+pub struct RoleError(String);
+
+impl FromStr for Role {
+    type Err = RoleError;
+
+    fn from_str(text: &str) -> Result<Self, RoleError> {
+        Self::ALL
+            .into_iter()
+            .find(|role| role.as_str() == text)
+            .ok_or_else(|| RoleError(text.to_owned()))
+    }
+}
+
+/// Where a role holds: a subscription, a resource group or a cluster, and all that is below it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scope(ArmId);
+
+impl Scope {
+    /// The scope as it was written.
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+
+    /// The subscription that it is or lies in.
+    pub fn subscription(&self) -> &str {
+        self.0.segments().nth(1).expect("every scope has two parts")
+    }
+
+    /// The resource group that it is or lies in.
+    pub fn resource_group(&self) -> Option<&str> {
+        self.0.segments().nth(3)
+    }
+
+    /// Whether `other` is the same or lies in it.
+    pub fn covers(&self, other: &Self) -> bool {
+        let mut parts = other.0.segments();
+        self.0.segments().all(|wanted| {
+            parts
+                .next()
+                .is_some_and(|part| part.eq_ignore_ascii_case(wanted))
+        })
+    }
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl From<&ClusterId> for Scope {
+    fn from(cluster: &ClusterId) -> Self {
+        Self(cluster.arm_id().clone())
+    }
+}
+
+/// A text that names no scope.
+#[derive(Debug, thiserror::Error)]
+pub enum ScopeError {
+    /// It is no ARM id.
+    #[error(transparent)]
+    Id(#[from] IdError),
+    /// It is the id of something else.
+    #[error(
+        "`{0}` is no scope: write /subscriptions/{{id}}, then perhaps /resourceGroups/{{name}}, then perhaps the rest of a cluster's id"
+    )]
+    Shape(ArmId),
+}
+
+impl FromStr for Scope {
+    type Err = ScopeError;
+
+    fn from_str(text: &str) -> Result<Self, ScopeError> {
+        let id: ArmId = text.parse()?;
+        let parts: Vec<&str> = id.segments().collect();
+        match parts[..] {
+            [_, _] => Ok(Self(id)),
+            [_, _, word, _] if word.eq_ignore_ascii_case("resourceGroups") => Ok(Self(id)),
+            [_, _, _, _, _, _, _, _] => {
+                text.parse::<ClusterId>()?;
+                Ok(Self(id))
+            }
+            _ => Err(ScopeError::Shape(id)),
+        }
+    }
+}
+
+/// A role in a scope.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Assignment {
+    /// To do what.
+    pub role: Role,
+    /// Where.
+    pub scope: Scope,
+}
+
+impl fmt::Display for Assignment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} of {}", self.role, self.scope)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CLUSTER: &str =
+        "/subscriptions/s1/resourceGroups/g1/providers/Microsoft.Kubernetes/connectedClusters/c1";
+
+    #[test]
+    fn a_scope_covers_what_is_below_it_whatever_the_case() {
+        let cluster: Scope = CLUSTER.parse().unwrap();
+        let table = [
+            ("/subscriptions/s1", true),
+            ("/SUBSCRIPTIONS/S1", true),
+            ("/subscriptions/s", false),
+            ("/subscriptions/s11", false),
+            ("/subscriptions/s1/resourcegroups/G1", true),
+            ("/subscriptions/s1/resourceGroups/g", false),
+            ("/subscriptions/s2/resourceGroups/g1", false),
+            (&CLUSTER.to_lowercase(), true),
+            (&CLUSTER.replace("c1", "c2"), false),
+        ];
+        for (scope, covers) in table {
+            let scope: Scope = scope.parse().unwrap();
+            assert_eq!(scope.covers(&cluster), covers, "{scope}");
+        }
+        let subscription: Scope = "/subscriptions/s1".parse().unwrap();
+        assert!(!cluster.covers(&subscription));
+    }
+
+    #[test]
+    fn what_is_no_scope_is_refused() {
+        for text in [
+            "",
+            "/",
+            "/subscriptions",
+            "/subscriptions/",
+            "/subscriptions/s/providers/p",
+            "/subscriptions/s/resourceGroups/g/providers/p",
+            "/subscriptions/s/resourceGroups/g/providers/Microsoft.Storage/accounts/a",
+            &format!("{CLUSTER}/providers/p"),
+        ] {
+            assert!(text.parse::<Scope>().is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! Resource groups: what clusters are grouped by, and what takes them along when it is deleted.
+
+use std::collections::BTreeMap;
+
+use sqlx::{Row as _, sqlite::SqliteRow};
+
+use super::{BEGIN_WRITE, Store, StoreError, rows};
+use crate::identity::Scope;
+
+/// A resource group.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct GroupRecord {
+    pub(crate) id: Scope,
+    pub(crate) location: String,
+    pub(crate) tags: BTreeMap<String, String>,
+}
+
+/// What became of a PUT of a group.
+pub(crate) enum GroupWrite {
+    Created(GroupRecord),
+    Replaced(GroupRecord),
+    /// It is elsewhere already, and cannot move.
+    Moved(GroupRecord),
+}
+
+impl Store {
+    /// The groups of a subscription, by name.
+    pub(crate) async fn groups(&self, subscription: &str) -> Result<Vec<GroupRecord>, StoreError> {
+        sqlx::query("SELECT * FROM resource_group WHERE subscription = $1 ORDER BY name")
+            .bind(subscription.to_ascii_lowercase())
+            .fetch_all(&self.readers)
+            .await?
+            .iter()
+            .map(read)
+            .collect()
+    }
+
+    /// The group, if there is one.
+    pub(crate) async fn group(&self, id: &Scope) -> Result<Option<GroupRecord>, StoreError> {
+        let (subscription, name) = keys(id);
+        sqlx::query("SELECT * FROM resource_group WHERE subscription = $1 AND name = $2")
+            .bind(subscription)
+            .bind(name)
+            .fetch_optional(&self.readers)
+            .await?
+            .map(|row| read(&row))
+            .transpose()
+    }
+
+    /// Makes a group, or replaces its tags.
+    pub(crate) async fn put_group(&self, group: GroupRecord) -> Result<GroupWrite, StoreError> {
+        let (subscription, name) = keys(&group.id);
+        let mut transaction = self.writer.begin_with(BEGIN_WRITE).await?;
+        let old = sqlx::query("SELECT * FROM resource_group WHERE subscription = $1 AND name = $2")
+            .bind(&subscription)
+            .bind(&name)
+            .fetch_optional(&mut *transaction)
+            .await?
+            .map(|row| read(&row))
+            .transpose()?;
+        if let Some(old) = &old
+            && !old.location.eq_ignore_ascii_case(&group.location)
+        {
+            return Ok(GroupWrite::Moved(old.clone()));
+        }
+        sqlx::query(
+            "INSERT INTO resource_group (subscription, name, id, location, tags) \
+             VALUES ($1, $2, $3, $4, $5) \
+             ON CONFLICT (subscription, name) DO UPDATE SET tags = excluded.tags",
+        )
+        .bind(subscription)
+        .bind(name)
+        .bind(group.id.as_str())
+        .bind(&group.location)
+        .bind(rows::text(&group.tags))
+        .execute(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        Ok(match old {
+            None => GroupWrite::Created(group),
+            Some(old) => GroupWrite::Replaced(GroupRecord {
+                tags: group.tags,
+                ..old
+            }),
+        })
+    }
+
+    /// Deletes a group with its clusters and their configurations; whether there was one.
+    pub(crate) async fn delete_group(&self, id: &Scope) -> Result<bool, StoreError> {
+        let (subscription, name) = keys(id);
+        let mut transaction = self.writer.begin_with(BEGIN_WRITE).await?;
+        let done = sqlx::query("DELETE FROM resource_group WHERE subscription = $1 AND name = $2")
+            .bind(&subscription)
+            .bind(&name)
+            .execute(&mut *transaction)
+            .await?;
+        if done.rows_affected() == 0 {
+            return Ok(false);
+        }
+        let prefix = format!("/subscriptions/{subscription}/resourcegroups/{name}/");
+        sqlx::query("DELETE FROM configuration WHERE substr(cluster, 1, length($1)) = $1")
+            .bind(prefix)
+            .execute(&mut *transaction)
+            .await?;
+        transaction.commit().await?;
+        Ok(true)
+    }
+}
+
+pub(super) fn keys(id: &Scope) -> (String, String) {
+    (
+        id.subscription().to_ascii_lowercase(),
+        id.resource_group().unwrap_or_default().to_ascii_lowercase(),
+    )
+}
+
+fn read(row: &SqliteRow) -> Result<GroupRecord, StoreError> {
+    let id: &str = row.try_get("id")?;
+    Ok(GroupRecord {
+        id: id.parse().map_err(|error| rows::broken("id", error))?,
+        location: row.try_get("location")?,
+        tags: rows::json("tags", row.try_get("tags")?)?,
+    })
+}

@@ -1,0 +1,184 @@
+//! The portal's tenant and the keys that tokens are signed with. They are read when the store opens,
+//! from time to time, and when a token names a key that another process may have made since.
+
+use std::{
+    sync::{Arc, PoisonError, RwLock},
+    time::{Duration, Instant},
+};
+
+use gitmoor_arm::Timestamp;
+use sqlx::{Row as _, sqlite::SqlitePool};
+use uuid::Uuid;
+
+use super::{
+    BEGIN_WRITE, Store, StoreError,
+    rows::{broken, timestamp},
+};
+use crate::identity::{
+    self, KeyRow, Keys, LIFETIME, LONGEST_LIFETIME, Principal, Token, next_keys,
+};
+
+/// A token of an unknown key makes the keys be read again, at most this often.
+const REREAD_AFTER: Duration = Duration::from_secs(5);
+
+/// What tokens are made and recognised with.
+#[derive(Debug)]
+pub(super) struct Signing {
+    tenant: Uuid,
+    current: RwLock<Current>,
+}
+
+struct Current {
+    keys: Arc<Keys>,
+    read_at: Instant,
+}
+
+impl std::fmt::Debug for Current {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Current")
+    }
+}
+
+impl Signing {
+    /// Reads the tenant and the keys, and makes them when there are none.
+    pub(super) async fn open(writer: &SqlitePool) -> Result<Self, StoreError> {
+        identity::install_crypto();
+        sqlx::query("INSERT INTO portal (one, tenant) VALUES (1, $1) ON CONFLICT DO NOTHING")
+            .bind(Uuid::new_v4().to_string())
+            .execute(writer)
+            .await?;
+        let tenant: String = sqlx::query_scalar("SELECT tenant FROM portal")
+            .fetch_one(writer)
+            .await?;
+        Ok(Self {
+            tenant: tenant
+                .parse()
+                .map_err(|error: uuid::Error| broken("tenant", error))?,
+            current: RwLock::new(Current {
+                keys: Arc::new(read(writer).await?),
+                read_at: Instant::now(),
+            }),
+        })
+    }
+}
+
+impl Store {
+    /// The directory that the portal's principals are in.
+    pub fn tenant(&self) -> Uuid {
+        self.signing.tenant
+    }
+
+    /// The keys in use.
+    pub(crate) fn keys(&self) -> Arc<Keys> {
+        let current = self.signing.current.read();
+        current.unwrap_or_else(PoisonError::into_inner).keys.clone()
+    }
+
+    /// Reads the keys again, and makes a new one when it is due.
+    pub(crate) async fn refresh_keys(&self) -> Result<(), StoreError> {
+        let keys = Arc::new(read(&self.writer).await?);
+        let mut current = self
+            .signing
+            .current
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        *current = Current {
+            keys,
+            read_at: Instant::now(),
+        };
+        Ok(())
+    }
+
+    /// A token of a principal, signed without any proof of who asks: for those who hold the
+    /// database. It is good for an hour, or for `lifetime`, at most a day; nothing when there is no
+    /// such principal.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn issue_token(
+        &self,
+        principal: Uuid,
+        lifetime: Option<Duration>,
+    ) -> Result<Option<Token>, StoreError> {
+        if self.principal(principal).await?.is_none() {
+            return Ok(None);
+        }
+        let lifetime = lifetime
+            .and_then(|lifetime| lifetime.try_into().ok())
+            .map_or(LIFETIME, |lifetime: time::Duration| {
+                lifetime.min(LONGEST_LIFETIME)
+            });
+        let now = Timestamp::now();
+        identity::issue(&self.keys(), self.tenant(), principal, lifetime, now)
+            .map(Some)
+            .map_err(|error| broken("private", error))
+    }
+
+    /// Whose token this text is, if it is one of ours, good now, and of someone who is still there.
+    pub(crate) async fn authenticate(&self, text: &str) -> Result<Option<Principal>, StoreError> {
+        let Some(key) = identity::key_id(text) else {
+            return Ok(None);
+        };
+        if self.keys().find(&key).is_none() && self.may_reread() {
+            self.refresh_keys().await?;
+        }
+        match identity::verify(&self.keys(), self.tenant(), text) {
+            Some(id) => self.principal(id).await,
+            None => Ok(None),
+        }
+    }
+
+    fn may_reread(&self) -> bool {
+        let mut current = self
+            .signing
+            .current
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        let may = current.read_at.elapsed() >= REREAD_AFTER;
+        if may {
+            current.read_at = Instant::now();
+        }
+        may
+    }
+}
+
+async fn read(writer: &SqlitePool) -> Result<Keys, StoreError> {
+    let now = Timestamp::now();
+    let mut transaction = writer.begin_with(BEGIN_WRITE).await?;
+    let rows = sqlx::query("SELECT id, private, created_at FROM signing_key")
+        .fetch_all(&mut *transaction)
+        .await?;
+    let rows = rows
+        .iter()
+        .map(|row| {
+            Ok(KeyRow {
+                id: row.try_get("id")?,
+                private: row.try_get("private")?,
+                created_at: timestamp(row, "created_at")?,
+            })
+        })
+        .collect::<Result<Vec<_>, StoreError>>()?;
+    let before = rows.len();
+    let (mut rows, due) = next_keys(rows, now);
+    if due || rows.len() < before {
+        if due {
+            let key = KeyRow::generate(now)
+                .map_err(|_| broken("private", "the machine gives no randomness"))?;
+            sqlx::query("INSERT INTO signing_key (id, private, created_at) VALUES ($1, $2, $3)")
+                .bind(&key.id)
+                .bind(&key.private)
+                .bind(key.created_at.to_string())
+                .execute(&mut *transaction)
+                .await?;
+            tracing::info!(key = key.id, "a key to sign tokens with was made");
+            rows.push(key);
+        }
+        let oldest = rows.first().map(|row| row.created_at.to_string());
+        sqlx::query("DELETE FROM signing_key WHERE created_at < $1")
+            .bind(oldest)
+            .execute(&mut *transaction)
+            .await?;
+        transaction.commit().await?;
+    }
+    Keys::read(rows, now).map_err(|_| broken("private", "a signing key cannot be read"))
+}

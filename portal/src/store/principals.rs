@@ -1,0 +1,251 @@
+//! Principals in the store: made, listed, given rights, deleted, and looked up when one calls.
+
+use gitmoor_arm::{ClusterId, Timestamp};
+use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
+use uuid::Uuid;
+
+use super::{
+    Store, StoreError,
+    rows::{broken, timestamp},
+};
+use crate::identity::{Assignment, Certificate, ClientSecret, Digest, Principal, Role, Scope};
+
+const SECRET: &str = "secret";
+const CERTIFICATE: &str = "certificate";
+
+impl Store {
+    /// Makes a person or program of that `name`, with `role` in `scope` and a secret. Several may
+    /// have one name.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub async fn create_principal(
+        &self,
+        name: &str,
+        scope: &Scope,
+        role: Role,
+    ) -> Result<ClientSecret, StoreError> {
+        let (secret, digest) = ClientSecret::generate(Uuid::new_v4());
+        self.create(secret.id(), name, scope, role, SECRET, digest.as_bytes())
+            .await?;
+        Ok(secret)
+    }
+
+    /// Makes the agent of a cluster, named for the cluster, with a secret.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub async fn create_agent(&self, cluster: &ClusterId) -> Result<ClientSecret, StoreError> {
+        self.create_principal(cluster.name(), &cluster.into(), Role::Agent)
+            .await
+    }
+
+    /// Makes a person or program that proves itself by a certificate's key; its id.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub async fn create_principal_with_certificate(
+        &self,
+        name: &str,
+        scope: &Scope,
+        role: Role,
+        certificate: &Certificate,
+    ) -> Result<Uuid, StoreError> {
+        let id = Uuid::new_v4();
+        self.create(id, name, scope, role, CERTIFICATE, certificate.der())
+            .await?;
+        Ok(id)
+    }
+
+    async fn create(
+        &self,
+        id: Uuid,
+        name: &str,
+        scope: &Scope,
+        role: Role,
+        kind: &str,
+        value: &[u8],
+    ) -> Result<(), StoreError> {
+        let (id, now) = (id.to_string(), Timestamp::now().to_string());
+        let mut transaction = self.writer.begin().await?;
+        sqlx::query("INSERT INTO principal (id, name, created_at) VALUES ($1, $2, $3)")
+            .bind(&id)
+            .bind(name)
+            .bind(&now)
+            .execute(&mut *transaction)
+            .await?;
+        sqlx::query(
+            "INSERT INTO credential (id, principal, kind, value, created_at) \
+             VALUES ($1, $2, $3, $4, $5)",
+        )
+        .bind(Uuid::new_v4().to_string())
+        .bind(&id)
+        .bind(kind)
+        .bind(value)
+        .bind(&now)
+        .execute(&mut *transaction)
+        .await?;
+        assign(&mut transaction, &id, role, scope).await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    /// Gives a principal another role, from the next request on.
+    ///
+    /// # Errors
+    /// When the database cannot be written, or there is no such principal.
+    pub async fn assign_role(
+        &self,
+        principal: Uuid,
+        role: Role,
+        scope: &Scope,
+    ) -> Result<(), StoreError> {
+        let mut connection = self.writer.acquire().await?;
+        assign(&mut connection, &principal.to_string(), role, scope).await?;
+        Ok(())
+    }
+
+    /// Takes a role away, from the next request on; whether it had that one.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub async fn withdraw_role(
+        &self,
+        principal: Uuid,
+        role: Role,
+        scope: &Scope,
+    ) -> Result<bool, StoreError> {
+        let done = sqlx::query(
+            "DELETE FROM role_assignment \
+             WHERE principal = $1 AND role = $2 AND lower(scope) = lower($3)",
+        )
+        .bind(principal.to_string())
+        .bind(role.as_str())
+        .bind(scope.as_str())
+        .execute(&self.writer)
+        .await?;
+        Ok(done.rows_affected() > 0)
+    }
+
+    /// All principals, by name.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn principals(&self) -> Result<Vec<Principal>, StoreError> {
+        let rows = sqlx::query(concat!(
+            "SELECT p.id, p.name, p.created_at, r.role, r.scope FROM principal p ",
+            "LEFT JOIN role_assignment r ON r.principal = p.id ",
+            "ORDER BY p.name, p.created_at, p.id, r.role, r.scope"
+        ))
+        .fetch_all(&self.readers)
+        .await?;
+        let mut principals: Vec<Principal> = Vec::new();
+        for row in &rows {
+            let id = read_id(row)?;
+            if principals.last().is_none_or(|last| last.id != id) {
+                principals.push(read(row, id)?);
+            }
+            if let Some(last) = principals.last_mut() {
+                last.assignments.extend(read_assignment(row)?);
+            }
+        }
+        Ok(principals)
+    }
+
+    /// The principal of that id.
+    pub(crate) async fn principal(&self, id: Uuid) -> Result<Option<Principal>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT p.id, p.name, p.created_at, r.role, r.scope FROM principal p \
+             LEFT JOIN role_assignment r ON r.principal = p.id WHERE p.id = $1",
+        )
+        .bind(id.to_string())
+        .fetch_all(&self.readers)
+        .await?;
+        let Some(first) = rows.first() else {
+            return Ok(None);
+        };
+        let mut principal = read(first, id)?;
+        for row in &rows {
+            principal.assignments.extend(read_assignment(row)?);
+        }
+        Ok(Some(principal))
+    }
+
+    /// Deletes a principal with its credentials and rights, from the next request on; whether there
+    /// was one of that id.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub async fn delete_principal(&self, id: Uuid) -> Result<bool, StoreError> {
+        let done = sqlx::query("DELETE FROM principal WHERE id = $1")
+            .bind(id.to_string())
+            .execute(&self.writer)
+            .await?;
+        Ok(done.rows_affected() > 0)
+    }
+
+    /// Whether this is a secret of that principal.
+    pub(crate) async fn has_secret(&self, id: Uuid, secret: &str) -> Result<bool, StoreError> {
+        let given = Digest::of(secret);
+        let kept = self.credentials(id, SECRET).await?;
+        Ok(kept.iter().any(|kept| given.matches(kept)))
+    }
+
+    /// The certificates of that principal.
+    pub(crate) async fn certificates(&self, id: Uuid) -> Result<Vec<Certificate>, StoreError> {
+        let kept = self.credentials(id, CERTIFICATE).await?;
+        Ok(kept.into_iter().map(Certificate::from_der).collect())
+    }
+
+    async fn credentials(&self, id: Uuid, kind: &str) -> Result<Vec<Vec<u8>>, StoreError> {
+        sqlx::query_scalar("SELECT value FROM credential WHERE principal = $1 AND kind = $2")
+            .bind(id.to_string())
+            .bind(kind)
+            .fetch_all(&self.readers)
+            .await
+            .map_err(StoreError::from)
+    }
+}
+
+async fn assign(
+    connection: &mut SqliteConnection,
+    principal: &str,
+    role: Role,
+    scope: &Scope,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "INSERT INTO role_assignment (principal, role, scope) VALUES ($1, $2, $3) \
+         ON CONFLICT DO NOTHING",
+    )
+    .bind(principal)
+    .bind(role.as_str())
+    .bind(scope.as_str())
+    .execute(connection)
+    .await
+    .map(drop)
+}
+
+fn read_id(row: &SqliteRow) -> Result<Uuid, StoreError> {
+    let id: &str = row.try_get("id")?;
+    id.parse().map_err(|error: uuid::Error| broken("id", error))
+}
+
+fn read(row: &SqliteRow, id: Uuid) -> Result<Principal, StoreError> {
+    Ok(Principal {
+        id,
+        name: row.try_get("name")?,
+        assignments: Vec::new(),
+        created_at: timestamp(row, "created_at")?,
+    })
+}
+
+fn read_assignment(row: &SqliteRow) -> Result<Option<Assignment>, StoreError> {
+    let Some(role) = row.try_get::<Option<&str>, _>("role")? else {
+        return Ok(None);
+    };
+    let scope: &str = row.try_get("scope")?;
+    Ok(Some(Assignment {
+        role: role.parse().map_err(|error| broken("role", error))?,
+        scope: scope.parse().map_err(|error| broken("scope", error))?,
+    }))
+}

@@ -1,0 +1,220 @@
+//! Connected clusters: the inventory, and what goes with a cluster that is deleted.
+
+use gitmoor_portal::identity::Role;
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use super::server::{
+    Body, CLUSTER, Caller, OTHER_CLUSTER, SUBSCRIPTION, Server, body, data_plane, versioned,
+    versioned_list,
+};
+
+const GROUP: &str = "/subscriptions/3f1c/resourceGroups/edge";
+const VERSION: &str = "api-version=2024-01-01";
+
+fn path(cluster: &str) -> String {
+    format!("{cluster}?{VERSION}")
+}
+
+fn cluster() -> Value {
+    json!({
+        "location": "westeurope",
+        "tags": {"env": "prod"},
+        "identity": {"type": "SystemAssigned"},
+        "properties": {
+            "agentPublicKeyCertificate": "MIIB",
+            "distribution": "k3s",
+            "totalNodeCount": 7,
+            "provisioningState": "Failed",
+            "unknown": true,
+        },
+    })
+}
+
+async fn with_group(server: &Server) -> Caller {
+    let alice = server.contributor().await;
+    let group = json!({"location": "westeurope"});
+    let made = alice.put(&format!("{GROUP}?{VERSION}"), group).await;
+    assert_eq!(made.status, StatusCode::CREATED);
+    alice
+}
+
+#[tokio::test]
+async fn a_cluster_is_made_shown_tagged_listed_and_deleted() {
+    let server = Server::start().await;
+    let alice = server.contributor().await;
+    let path = path(CLUSTER);
+    let groupless = alice.put(&path, cluster()).await;
+    assert_eq!(groupless.error(), (404, "ResourceGroupNotFound"));
+    let alice = with_group(&server).await;
+    assert_eq!(alice.get(&path).await.error(), (404, "ResourceNotFound"));
+    let created = alice.put(&path, cluster()).await;
+    assert_eq!(created.status, StatusCode::CREATED, "{}", created.text);
+    let shown = &created.body;
+    assert_eq!(shown["id"], CLUSTER);
+    assert_eq!(shown["identity"]["type"], "SystemAssigned");
+    let properties = json!({
+        "agentPublicKeyCertificate": "MIIB",
+        "distribution": "k3s",
+        "provisioningState": "Succeeded",
+        "connectivityStatus": "Connecting",
+    });
+    assert_eq!(shown["properties"], properties);
+    assert_eq!(shown["systemData"]["createdBy"], "alice");
+    assert_eq!(alice.get(&path.to_lowercase()).await.body, created.body);
+
+    let tags = Body::Json(json!({"tags": {"env": "test"}}));
+    let patched = alice.send(Method::PATCH, &path, tags).await;
+    assert_eq!(patched.status, StatusCode::OK, "{}", patched.text);
+    assert_eq!(patched.body["tags"], json!({"env": "test"}));
+    assert_eq!(patched.body["properties"], properties);
+    let stale = created.body["etag"].as_str().unwrap();
+    let late = alice
+        .send_with(Method::PUT, &path, cluster(), &[("if-match", stale)])
+        .await;
+    assert_eq!(late.error(), (412, "PreconditionFailed"));
+    let mut moved = cluster();
+    moved["location"] = json!("eastus");
+    assert_eq!(
+        alice.put(&path, moved).await.error(),
+        (409, "InvalidResourceLocation")
+    );
+
+    for scope in [SUBSCRIPTION, GROUP] {
+        let list = format!("{scope}/providers/Microsoft.Kubernetes/connectedClusters?{VERSION}");
+        assert_eq!(
+            alice.pages(&list).await.0,
+            std::slice::from_ref(&patched.body)
+        );
+    }
+    assert_eq!(alice.delete(&path).await.status, StatusCode::OK);
+    assert_eq!(alice.delete(&path).await.status, StatusCode::NO_CONTENT);
+}
+
+#[tokio::test]
+async fn wrong_fields_of_a_cluster_are_named_at_once() {
+    let server = Server::start().await;
+    let alice = with_group(&server).await;
+    let wrong = json!({
+        "location": "westeurope", "kind": 7, "identity": {"type": "Own"},
+        "properties": {"distribution": 1, "gateway": [], "arcAgentryConfigurations": {}},
+    });
+    let answer = alice.put(&path(CLUSTER), wrong).await;
+    assert_eq!(answer.error(), (400, "InvalidRequestContent"));
+    let details = answer.body["error"]["details"].as_array().unwrap();
+    assert_eq!(details.len(), 5, "{}", answer.text);
+    for body in [json!([]), json!({"location": "westeurope"})] {
+        let answer = alice.put(&path(CLUSTER), body).await;
+        assert_eq!(answer.error(), (400, "InvalidRequestContent"));
+    }
+    let old = alice
+        .put(&format!("{CLUSTER}?api-version=2019-01-01"), cluster())
+        .await;
+    assert_eq!(old.error(), (400, "NoRegisteredProviderFound"));
+    assert!(old.text.contains("2026-05-01"));
+}
+
+#[tokio::test]
+async fn a_cluster_is_connected_while_its_agent_calls() {
+    let server = Server::start().await;
+    let (alice, agent) = (with_group(&server).await, server.agent(CLUSTER).await);
+    alice.put(&path(CLUSTER), cluster()).await;
+    agent
+        .send_with(
+            Method::GET,
+            &data_plane(CLUSTER),
+            Body::None,
+            &[("user-agent", "gitmoor/1.2.3")],
+        )
+        .await;
+    let seen = alice.get(&path(CLUSTER)).await.body["properties"].clone();
+    assert_eq!(seen["connectivityStatus"], "Connected");
+    assert_eq!(seen["agentVersion"], "1.2.3");
+    assert!(seen["lastConnectivityTime"].is_string());
+
+    // It is written when the portal ends.
+    let server = Server::start_in(server.stop().await, |_| {}).await;
+    let alice = server.contributor().await;
+    let again = alice.get(&path(CLUSTER)).await.body["properties"].clone();
+    assert_eq!(again, seen);
+}
+
+#[tokio::test]
+async fn what_belongs_to_a_cluster_goes_with_it_and_with_its_group() {
+    let server = Server::start().await;
+    let alice = with_group(&server).await;
+    let url = "https://git.example.net/blue.git";
+    for cluster_id in [CLUSTER, OTHER_CLUSTER] {
+        alice.put(&path(cluster_id), cluster()).await;
+        alice.put(&versioned(cluster_id, "blue"), body(url)).await;
+    }
+    let apart = OTHER_CLUSTER.replace("edge/", "edge-2/");
+    alice.put(&versioned(&apart, "blue"), body(url)).await;
+    let count = async |cluster: &str| alice.pages(&versioned_list(cluster)).await.0.len();
+    alice.delete(&path(CLUSTER)).await;
+    assert_eq!((count(CLUSTER).await, count(OTHER_CLUSTER).await), (0, 1));
+    alice.delete(&format!("{GROUP}?{VERSION}")).await;
+    assert_eq!((count(OTHER_CLUSTER).await, count(&apart).await), (0, 1));
+    assert_eq!(
+        alice.get(&path(OTHER_CLUSTER)).await.status,
+        StatusCode::NOT_FOUND
+    );
+}
+
+#[tokio::test]
+async fn resources_are_listed_in_pages_and_filtered_and_only_those_that_are_seen() {
+    let server =
+        Server::start_with(|settings| settings.limits.page_size = 2.try_into().unwrap()).await;
+    let alice = with_group(&server).await;
+    for number in 0..5 {
+        let mut body = cluster();
+        body["tags"] = json!({"ring": number.to_string()});
+        let id = CLUSTER.replace("edge-07", &format!("c{number}"));
+        assert_eq!(
+            alice.put(&path(&id), body).await.status,
+            StatusCode::CREATED
+        );
+    }
+    let arm = "api-version=2022-12-01";
+    let (all, sizes) = alice
+        .pages(&format!("{SUBSCRIPTION}/resources?{arm}"))
+        .await;
+    assert_eq!((all.len(), sizes), (5, vec![2, 2, 1]));
+    assert_eq!(all[0]["type"], "Microsoft.Kubernetes/connectedClusters");
+    for (filter, wanted) in [
+        (
+            "resourceType eq 'Microsoft.Kubernetes/connectedClusters'",
+            5,
+        ),
+        ("resourceGroup eq 'EDGE' and name eq 'c3'", 1),
+        ("resourceGroup eq 'other'", 0),
+        ("tagName eq 'ring' and tagValue eq '4'", 1),
+    ] {
+        let filter = filter.replace(' ', "%20").replace('\'', "%27");
+        let list = format!("{SUBSCRIPTION}/resources?$filter={filter}&{arm}");
+        assert_eq!(alice.pages(&list).await.0.len(), wanted, "{filter}");
+    }
+    let strange = alice
+        .get(&format!("{GROUP}/resources?$filter=x&{arm}"))
+        .await;
+    assert_eq!(strange.error(), (400, "InvalidFilterInQueryString"));
+
+    let one = CLUSTER.replace("edge-07", "c3");
+    let reader = server.principal(&one, Role::Reader).await;
+    let (seen, _) = reader.pages(&format!("{GROUP}/resources?{arm}")).await;
+    assert_eq!(seen.len(), 1);
+    assert_eq!(seen[0]["id"], one);
+}
+
+#[tokio::test]
+async fn a_cluster_has_no_extensions() {
+    let server = Server::start().await;
+    let alice = server.contributor().await;
+    let list = format!(
+        "{CLUSTER}/providers/Microsoft.KubernetesConfiguration/extensions?api-version=2022-07-01"
+    );
+    assert_eq!(
+        alice.get(&list).await.body,
+        json!({"value": [], "nextLink": null})
+    );
+}

@@ -1,0 +1,211 @@
+//! `az`: a cloud of one's own is registered, a service principal logs in, and resources are made,
+//! shown, listed and deleted.
+
+use std::{fs, path::Path};
+
+use anyhow::{Context as _, Result, ensure};
+use gitmoor_clients::{SUBSCRIPTION, Site, run};
+use tokio::process::Command;
+
+const PROVIDER: &str = "Microsoft.KubernetesConfiguration";
+
+/// `az`, with what every command of it needs.
+struct Az<'a>(&'a Site);
+
+impl Az<'_> {
+    async fn run(&self, arguments: &[&str]) -> Result<String> {
+        let mut az = self.0.client("az", "az").await?;
+        let output = ["--only-show-errors", "--output", "tsv"];
+        run(az.args(arguments).args(output)).await
+    }
+
+    /// Why a command that must fail does.
+    async fn refused(&self, arguments: &[&str]) -> Result<String> {
+        let failed = self.run(arguments).await;
+        let error = failed.err().context("nothing was refused")?;
+        Ok(format!("{error:#}"))
+    }
+
+    async fn log_in(&self, arguments: &[&str]) -> Result<()> {
+        let tenant = self.0.store.tenant().to_string();
+        let login = ["login", "--service-principal", "--tenant", &tenant];
+        let printed = self.run(&[&login[..], arguments].concat()).await?;
+        ensure!(printed.contains(SUBSCRIPTION), "{printed}");
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn az_works_with_the_portal_as_a_cloud_of_its_own() -> Result<()> {
+    let site = Site::start().await?;
+    let az = Az(&site);
+    let cloud = ["cloud", "register", "--name", "moor"];
+    let endpoint = ["--endpoint-resource-manager", &site.url];
+    az.run(&[&cloud[..], &endpoint].concat()).await?;
+    az.run(&["cloud", "set", "--name", "moor"]).await?;
+
+    let ann = site.administrator.id().to_string();
+    let wrong = ["login", "--service-principal", "-u", &ann, "-p", "wrong"];
+    let wrong = az
+        .refused(&[&wrong[..], &["--tenant", "adfs"]].concat())
+        .await?;
+    ensure!(wrong.contains("AADSTS7000215"), "{wrong}");
+    az.log_in(&["-u", &ann, "-p", site.administrator.expose()])
+        .await?;
+
+    groups_and_clusters(&az).await?;
+    configurations(&az).await?;
+    az.run(&["group", "delete", "--name", "edge", "--yes"])
+        .await?;
+    let exists = az.run(&["group", "exists", "--name", "edge"]).await?;
+    assert_eq!(exists.trim(), "false");
+
+    // Another one, by the key of a certificate.
+    let file = site.folder.path().join("carol.pem");
+    make_certificate(&file).await?;
+    let carol = site.certified(&file).await?.to_string();
+    let file = file.display().to_string();
+    az.log_in(&["-u", &carol, "--certificate", &file]).await?;
+    let denied = az
+        .refused(&["group", "create", "-n", "lab", "-l", "westeurope"])
+        .await?;
+    ensure!(denied.contains("AuthorizationFailed"), "{denied}");
+    Ok(())
+}
+
+async fn groups_and_clusters(az: &Az<'_>) -> Result<()> {
+    let group = [
+        "group",
+        "create",
+        "--name",
+        "edge",
+        "--location",
+        "westeurope",
+    ];
+    az.run(&[&group[..], &["--tags", "env=prod"]].concat())
+        .await?;
+    let name = az.run(&["group", "list", "--query", "[].name"]).await?;
+    assert_eq!(name.trim(), "edge");
+    let registered = ["provider", "show", "--namespace", PROVIDER];
+    let query = ["--query", "registrationState"];
+    let state = az.run(&[&registered[..], &query].concat()).await?;
+    assert_eq!(state.trim(), "Registered");
+
+    let kind = ["--resource-type", "Microsoft.Kubernetes/connectedClusters"];
+    let cluster = ["-g", "edge", "-n", "edge-07", "--api-version", "2024-01-01"];
+    let body = r#"{"location": "westeurope", "identity": {"type": "None"}, "properties": {"agentPublicKeyCertificate": "MIIB"}}"#;
+    let create = [
+        "resource",
+        "create",
+        "--is-full-object",
+        "--properties",
+        body,
+    ];
+    az.run(&[&create[..], &cluster, &kind].concat()).await?;
+    let listed = az
+        .run(&["resource", "list", "-g", "edge", "--query", "[].name"])
+        .await?;
+    assert_eq!(listed.trim(), "edge-07");
+    // Without an api-version the provider is asked for those that it has.
+    let show = ["resource", "show", "-g", "edge", "-n", "edge-07"];
+    let query = ["--query", "properties.connectivityStatus"];
+    let state = az.run(&[&show[..], &kind, &query].concat()).await?;
+    assert_eq!(state.trim(), "Connecting");
+    let tag = [
+        "resource", "tag", "-g", "edge", "-n", "edge-07", "--tags", "ring=1",
+    ];
+    let query = ["--query", "tags.ring"];
+    let tagged = az.run(&[&tag[..], &kind, &query].concat()).await?;
+    assert_eq!(tagged.trim(), "1");
+    Ok(())
+}
+
+async fn configurations(az: &Az<'_>) -> Result<()> {
+    let cluster = format!(
+        "/subscriptions/{SUBSCRIPTION}/resourceGroups/edge/providers/Microsoft.Kubernetes/connectedClusters/edge-07"
+    );
+    let list = format!("{cluster}/providers/{PROVIDER}/sourceControlConfigurations");
+    let at = |name: &str| format!("{list}/{name}?api-version=2023-05-01");
+    let body = r#"{"properties": {"repositoryUrl": "https://git.example.net/blue.git"}}"#;
+    let state = ["--query", "properties.complianceStatus.complianceState"];
+    for name in ["blue", "green", "red"] {
+        let url = at(name);
+        let put = ["rest", "--method", "put", "--url", &url, "--body", body];
+        let made = az.run(&[&put[..], &state].concat()).await?;
+        assert_eq!(made.trim(), "Pending");
+    }
+    let url = at("").replace("/?", "?");
+    let listed = ["rest", "--url", &url, "--query", "value[].name"];
+    assert_eq!(az.run(&listed).await?, "blue\ngreen\n");
+    let wrong = [
+        "rest",
+        "--method",
+        "put",
+        "--url",
+        &at("Wrong"),
+        "--body",
+        r#"{"properties": {}}"#,
+    ];
+    let wrong = az.refused(&wrong).await?;
+    ensure!(
+        wrong.contains("properties.repositoryUrl") && wrong.contains("name"),
+        "{wrong}"
+    );
+
+    let id = format!("{list}/yellow");
+    let one = ["--id", &id, "--api-version", "2023-05-01"];
+    let properties = r#"{"repositoryUrl": "https://git.example.net/yellow.git"}"#;
+    let create = [
+        "resource",
+        "create",
+        "--location",
+        "global",
+        "-p",
+        properties,
+    ];
+    az.run(&[&create[..], &one].concat()).await?;
+    let one = ["--ids", &id];
+    let shown = az
+        .run(&[&["resource", "show"], &one[..], &state].concat())
+        .await?;
+    assert_eq!(shown.trim(), "Pending");
+    az.run(&[&["resource", "delete"], &one[..]].concat())
+        .await?;
+    let gone = az
+        .refused(&[&["resource", "show"], &one[..]].concat())
+        .await?;
+    ensure!(
+        gone.contains("ResourceNotFound") && gone.contains("'yellow'"),
+        "{gone}"
+    );
+    for name in ["blue", "green", "red"] {
+        let url = at(name);
+        az.run(&["rest", "--method", "delete", "--url", &url])
+            .await?;
+    }
+    Ok(())
+}
+
+/// A key and its certificate in one file, as `az` reads them.
+async fn make_certificate(file: &Path) -> Result<()> {
+    let certificate = file.with_extension("crt");
+    let mut openssl = Command::new("openssl");
+    openssl
+        .args([
+            "req",
+            "-x509",
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+            "-subj",
+            "/CN=carol",
+        ])
+        .arg("-keyout")
+        .arg(file)
+        .arg("-out")
+        .arg(&certificate);
+    run(&mut openssl).await?;
+    let both = [fs::read(file)?, fs::read(&certificate)?].concat();
+    fs::write(file, both)?;
+    Ok(())
+}
