@@ -7,7 +7,10 @@
 
 pub mod arm;
 pub mod logs;
+pub mod lone;
 pub mod proxy;
+pub mod relay;
+pub mod trees;
 mod world;
 
-pub use world::{ConfigurationKey, SYSTEM, World, condition, world};
+pub use world::{ConfigurationKey, SYSTEM, World, bare_world, condition, world};

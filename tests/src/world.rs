@@ -79,6 +79,15 @@ pub async fn world() -> &'static World {
         .expect("the world starts")
 }
 
+/// A world of this process without an agent, for tests that run operators of their own.
+pub async fn bare_world() -> &'static World {
+    static WORLD: OnceCell<World> = OnceCell::const_new();
+    WORLD
+        .get_or_try_init(World::without_agent)
+        .await
+        .expect("the world starts")
+}
+
 impl World {
     /// A control plane with Gitmoor installed and an agent running.
     ///

@@ -17,6 +17,12 @@ mod failures;
 #[path = "end_to_end/repositories.rs"]
 mod repositories;
 #[cfg(test)]
+#[path = "end_to_end/sequences.rs"]
+mod sequences;
+#[cfg(test)]
+#[path = "end_to_end/steps.rs"]
+mod steps;
+#[cfg(test)]
 #[path = "end_to_end/sync.rs"]
 mod sync;
 #[cfg(test)]

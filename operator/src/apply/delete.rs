@@ -96,8 +96,9 @@ impl Applier {
             Err(error) => return Err(Deletion::Failed(refusal::explain_deletion(key, &error))),
         };
         match Seen::of(&metadata, &self.manager) {
+            // Another uid than we know of is ours if we have made it: the checkpoint may be older.
             Some(seen)
-                if uid.is_none_or(|uid| uid == seen.uid)
+                if (uid.is_none_or(|uid| uid == seen.uid) || seen.fingerprint.is_some())
                     && self.is_marked(key, &metadata)
                     && !ownership::is_taken_over(&metadata, &self.manager) =>
             {
