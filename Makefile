@@ -15,7 +15,8 @@ help: ## List what can be made
 demo: build ## See it work on a real control plane; stays up until Ctrl-C (ONCE=1: check each step and exit)
 	$(TARGET)/debug/demo
 
-test: requirements ## Run every test; the last line is the total
+test: ## Run every test; the last line is the total
+	@scripts/requirements tests
 	@scripts/test
 
 bench: requirements ## Measure speed and memory, each figure beside its limit

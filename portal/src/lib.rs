@@ -14,5 +14,5 @@ mod tls;
 
 pub use server::{Error, Portal, run};
 pub use settings::{Limits, Rate, Settings, Throttling, TlsSettings};
-pub use store::{Store, StoreError};
+pub use store::{Location, LocationError, Store, StoreError};
 pub use tls::TlsError;

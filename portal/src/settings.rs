@@ -10,6 +10,8 @@ use gitmoor_arm::MAX_STATUS_BYTES;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+use crate::Location;
+
 /// The settings of a portal.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
@@ -18,8 +20,9 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// The folder of what the portal keeps; made when it is missing.
     pub data_directory: PathBuf,
-    /// The database; `portal.db` in the data directory when absent.
-    pub database: Option<PathBuf>,
+    /// The database: the path of an SQLite file, or `postgres://user@host/database`, which any number
+    /// of portals may share. `portal.db` in the data directory when absent.
+    pub database: Option<Location>,
     /// The address by which callers reach the portal, such as `https://portal.example.net:8443`.
     /// When absent, links lead back to where a request says that it went, and clients that prove
     /// themselves by a certificate must call it by a name of `tls.names` or of this machine.
@@ -63,11 +66,11 @@ impl Settings {
             .collect()
     }
 
-    /// The database's file.
-    pub fn database_path(&self) -> PathBuf {
+    /// Where the database is.
+    pub fn database(&self) -> Location {
         self.database
             .clone()
-            .unwrap_or_else(|| self.data_directory.join("portal.db"))
+            .unwrap_or_else(|| Location::file(self.data_directory.join("portal.db")))
     }
 }
 

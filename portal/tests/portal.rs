@@ -1,7 +1,20 @@
 //! The portal over real TLS: the ARM API, the data plane, tokens, limits and the store.
 #![allow(clippy::unwrap_used, reason = "tests end at what they do not expect")]
+#![allow(
+    clippy::duplicate_mod,
+    reason = "what the store answers is tested on both engines"
+)]
+
+/// Where a portal keeps what it has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Engine {
+    Sqlite,
+    Postgres,
+}
 
 mod portal {
+    const ENGINE: crate::Engine = crate::Engine::Sqlite;
+
     mod agent;
     mod arm;
     mod clusters;
@@ -12,9 +25,27 @@ mod portal {
     mod login;
     mod secrecy;
     mod server;
+    mod start;
     mod surroundings;
     mod throttling;
     mod tls;
     mod tokens;
     mod versions;
+}
+
+#[path = "portal"]
+mod on_postgres {
+    const ENGINE: crate::Engine = crate::Engine::Postgres;
+
+    mod arm;
+    mod clusters;
+    mod conditions;
+    mod data_plane;
+    mod durability;
+    mod login;
+    mod outage;
+    mod server;
+    mod start;
+    mod surroundings;
+    mod tokens;
 }

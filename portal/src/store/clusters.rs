@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use gitmoor_arm::{ClusterId, Timestamp};
 use serde_json::Value;
-use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
+use sqlx::{AnyConnection, Row as _, any::AnyRow};
 use uuid::Uuid;
 
 use super::{
-    BEGIN_WRITE, Condition, Page, Store, StoreError, groups,
+    Condition, Page, Store, StoreError, groups,
     rows::{self, timestamp},
 };
 use crate::identity::Scope;
@@ -53,9 +53,10 @@ impl Store {
         by: &str,
         condition: &Condition,
     ) -> Result<ClusterWrite, StoreError> {
-        let mut transaction = self.writer.begin_with(BEGIN_WRITE).await?;
+        let key = id.as_str().to_ascii_lowercase();
+        let mut transaction = self.database.begin(&key).await?;
         let old = sqlx::query("SELECT * FROM cluster WHERE cluster = $1")
-            .bind(id.as_str().to_ascii_lowercase())
+            .bind(key)
             .fetch_optional(&mut *transaction)
             .await?
             .map(|row| self.read_cluster(&row))
@@ -109,7 +110,7 @@ impl Store {
     ) -> Result<Option<ClusterRecord>, StoreError> {
         sqlx::query("SELECT * FROM cluster WHERE cluster = $1")
             .bind(id.as_str().to_ascii_lowercase())
-            .fetch_optional(&self.readers)
+            .fetch_optional(&self.database.readers)
             .await?
             .map(|row| self.read_cluster(&row))
             .transpose()
@@ -131,7 +132,7 @@ impl Store {
         .bind(group)
         .bind(after.to_ascii_lowercase())
         .bind(i64::from(limit) + 1)
-        .fetch_all(&self.readers)
+        .fetch_all(&self.database.readers)
         .await?;
         let limit = limit as usize;
         let next = (rows.len() > limit)
@@ -152,7 +153,7 @@ impl Store {
         condition: &Condition,
     ) -> Result<Option<bool>, StoreError> {
         let key = id.as_str().to_ascii_lowercase();
-        let mut transaction = self.writer.begin_with(BEGIN_WRITE).await?;
+        let mut transaction = self.database.begin(&key).await?;
         let etag: Option<String> =
             sqlx::query_scalar("SELECT etag FROM cluster WHERE cluster = $1")
                 .bind(&key)
@@ -177,7 +178,7 @@ impl Store {
         Ok(Some(true))
     }
 
-    fn read_cluster(&self, row: &SqliteRow) -> Result<ClusterRecord, StoreError> {
+    fn read_cluster(&self, row: &AnyRow) -> Result<ClusterRecord, StoreError> {
         let seen = self.seen(row.try_get("cluster")?);
         let id: &str = row.try_get("id")?;
         let last_seen: Option<&str> = row.try_get("last_seen")?;
@@ -201,7 +202,7 @@ impl Store {
 
 /// Writes a cluster into its group; whether there is one.
 async fn write(
-    connection: &mut SqliteConnection,
+    connection: &mut AnyConnection,
     record: &ClusterRecord,
 ) -> Result<bool, sqlx::Error> {
     let (subscription, group) = groups::keys(&(&record.id).into());

@@ -6,11 +6,11 @@ use gitmoor_arm::{
     ClusterId, ConfigurationId, FieldError, ProtectedSettings, PutRequest, StatusReport, Timestamp,
     check,
 };
-use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
+use sqlx::{AnyConnection, Row as _, any::AnyRow};
 use uuid::Uuid;
 
 use super::{
-    BEGIN_WRITE, Store, StoreError,
+    Store, StoreError,
     rows::{self, Desired, WithReport, desired_columns},
 };
 
@@ -102,7 +102,7 @@ impl Store {
         condition: &Condition,
     ) -> Result<Written, PutError> {
         let (cluster, name) = keys(id);
-        let mut transaction = self.writer.begin_with(BEGIN_WRITE).await?;
+        let mut transaction = self.database.begin(&cluster).await?;
         let old = find(&mut transaction, &cluster, &name).await?;
         if !condition.holds(old.as_ref().map(|old| old.desired.etag.as_str())) {
             return Err(PutError::Condition);
@@ -174,7 +174,7 @@ impl Store {
         id: &ConfigurationId,
     ) -> Result<Option<WithReport>, StoreError> {
         let (cluster, name) = keys(id);
-        let mut connection = self.readers.acquire().await?;
+        let mut connection = self.database.readers.acquire().await?;
         find(&mut connection, &cluster, &name).await
     }
 
@@ -185,7 +185,7 @@ impl Store {
         condition: &Condition,
     ) -> Result<bool, PutError> {
         let (cluster, name) = keys(id);
-        let mut transaction = self.writer.begin_with(BEGIN_WRITE).await?;
+        let mut transaction = self.database.begin(&cluster).await?;
         let etag: Option<String> =
             sqlx::query_scalar("SELECT etag FROM configuration WHERE cluster = $1 AND name = $2")
                 .bind(&cluster)
@@ -221,7 +221,7 @@ impl Store {
             "LEFT JOIN status s ON s.cluster = c.cluster AND s.name = c.name ",
             "WHERE c.cluster = $1 AND c.name > $2 ORDER BY c.name LIMIT $3"
         );
-        let size = |row: &SqliteRow| row.try_get::<Option<&str>, _>("report").map(length);
+        let size = |row: &AnyRow| row.try_get::<Option<&str>, _>("report").map(length);
         self.page(QUERY, cluster, after, limit, size, WithReport::read)
             .await
     }
@@ -240,8 +240,8 @@ impl Store {
             "LEFT JOIN protected_settings p ON p.cluster = c.cluster AND p.name = c.name ",
             "WHERE c.cluster = $1 AND c.name > $2 ORDER BY c.name LIMIT $3"
         );
-        let size = |row: &SqliteRow| row.try_get::<Option<&[u8]>, _>("settings").map(length);
-        let read = |row: &SqliteRow| {
+        let size = |row: &AnyRow| row.try_get::<Option<&[u8]>, _>("settings").map(length);
+        let read = |row: &AnyRow| {
             Ok((
                 Desired::read(row)?,
                 rows::settings(row)?.unwrap_or_default(),
@@ -256,15 +256,15 @@ impl Store {
         cluster: &ClusterId,
         after: &str,
         limit: u32,
-        size: impl Fn(&SqliteRow) -> Result<usize, sqlx::Error>,
-        read: impl Fn(&SqliteRow) -> Result<T, StoreError>,
+        size: impl Fn(&AnyRow) -> Result<usize, sqlx::Error>,
+        read: impl Fn(&AnyRow) -> Result<T, StoreError>,
     ) -> Result<Page<T>, StoreError> {
         let mut rows = sqlx::query(query)
             .bind(cluster.as_str().to_ascii_lowercase())
             .bind(after.to_ascii_lowercase())
             // One more than wanted tells whether there is a next page.
             .bind(i64::from(limit) + 1)
-            .fetch(&self.readers);
+            .fetch(&self.database.readers);
         let mut page = Page {
             items: Vec::new(),
             next: None,
@@ -290,7 +290,7 @@ impl Store {
         report: &StatusReport,
     ) -> Result<(), ReportError> {
         let (cluster, name) = keys(id);
-        let mut transaction = self.writer.begin_with(BEGIN_WRITE).await?;
+        let mut transaction = self.database.begin(&cluster).await?;
         let etag: Option<String> =
             sqlx::query_scalar("SELECT etag FROM configuration WHERE cluster = $1 AND name = $2")
                 .bind(&cluster)
@@ -329,7 +329,7 @@ fn length<T: AsRef<[u8]>>(column: Option<T>) -> usize {
 }
 
 async fn find(
-    connection: &mut SqliteConnection,
+    connection: &mut AnyConnection,
     cluster: &str,
     name: &str,
 ) -> Result<Option<WithReport>, StoreError> {
@@ -349,7 +349,7 @@ async fn find(
 }
 
 async fn find_settings(
-    connection: &mut SqliteConnection,
+    connection: &mut AnyConnection,
     cluster: &str,
     name: &str,
 ) -> Result<ProtectedSettings, StoreError> {
@@ -364,7 +364,7 @@ async fn find_settings(
 }
 
 async fn write(
-    connection: &mut SqliteConnection,
+    connection: &mut AnyConnection,
     cluster: &str,
     name: &str,
     desired: &Desired,
@@ -394,7 +394,7 @@ async fn write(
 }
 
 async fn write_settings(
-    connection: &mut SqliteConnection,
+    connection: &mut AnyConnection,
     cluster: &str,
     name: &str,
     settings: &ProtectedSettings,
@@ -416,7 +416,7 @@ async fn write_settings(
 }
 
 async fn delete_status(
-    connection: &mut SqliteConnection,
+    connection: &mut AnyConnection,
     cluster: &str,
     name: &str,
 ) -> Result<(), sqlx::Error> {

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use sqlx::{Row as _, sqlite::SqliteRow};
+use sqlx::{Row as _, any::AnyRow};
 
-use super::{BEGIN_WRITE, Store, StoreError, rows};
+use super::{Store, StoreError, rows};
 use crate::identity::Scope;
 
 /// A resource group.
@@ -28,7 +28,7 @@ impl Store {
     pub(crate) async fn groups(&self, subscription: &str) -> Result<Vec<GroupRecord>, StoreError> {
         sqlx::query("SELECT * FROM resource_group WHERE subscription = $1 ORDER BY name")
             .bind(subscription.to_ascii_lowercase())
-            .fetch_all(&self.readers)
+            .fetch_all(&self.database.readers)
             .await?
             .iter()
             .map(read)
@@ -41,7 +41,7 @@ impl Store {
         sqlx::query("SELECT * FROM resource_group WHERE subscription = $1 AND name = $2")
             .bind(subscription)
             .bind(name)
-            .fetch_optional(&self.readers)
+            .fetch_optional(&self.database.readers)
             .await?
             .map(|row| read(&row))
             .transpose()
@@ -50,7 +50,10 @@ impl Store {
     /// Makes a group, or replaces its tags.
     pub(crate) async fn put_group(&self, group: GroupRecord) -> Result<GroupWrite, StoreError> {
         let (subscription, name) = keys(&group.id);
-        let mut transaction = self.writer.begin_with(BEGIN_WRITE).await?;
+        let mut transaction = self
+            .database
+            .begin(&format!("{subscription}/{name}"))
+            .await?;
         let old = sqlx::query("SELECT * FROM resource_group WHERE subscription = $1 AND name = $2")
             .bind(&subscription)
             .bind(&name)
@@ -88,7 +91,10 @@ impl Store {
     /// Deletes a group with its clusters and their configurations; whether there was one.
     pub(crate) async fn delete_group(&self, id: &Scope) -> Result<bool, StoreError> {
         let (subscription, name) = keys(id);
-        let mut transaction = self.writer.begin_with(BEGIN_WRITE).await?;
+        let mut transaction = self
+            .database
+            .begin(&format!("{subscription}/{name}"))
+            .await?;
         let done = sqlx::query("DELETE FROM resource_group WHERE subscription = $1 AND name = $2")
             .bind(&subscription)
             .bind(&name)
@@ -114,7 +120,7 @@ pub(super) fn keys(id: &Scope) -> (String, String) {
     )
 }
 
-fn read(row: &SqliteRow) -> Result<GroupRecord, StoreError> {
+fn read(row: &AnyRow) -> Result<GroupRecord, StoreError> {
     let id: &str = row.try_get("id")?;
     Ok(GroupRecord {
         id: id.parse().map_err(|error| rows::broken("id", error))?,

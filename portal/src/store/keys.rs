@@ -7,11 +7,12 @@ use std::{
 };
 
 use gitmoor_arm::Timestamp;
-use sqlx::{Row as _, sqlite::SqlitePool};
+use sqlx::Row as _;
 use uuid::Uuid;
 
 use super::{
-    BEGIN_WRITE, Store, StoreError,
+    Store, StoreError,
+    database::Database,
     rows::{broken, timestamp},
 };
 use crate::identity::{
@@ -41,21 +42,21 @@ impl std::fmt::Debug for Current {
 
 impl Signing {
     /// Reads the tenant and the keys, and makes them when there are none.
-    pub(super) async fn open(writer: &SqlitePool) -> Result<Self, StoreError> {
+    pub(super) async fn open(database: &Database) -> Result<Self, StoreError> {
         identity::install_crypto();
         sqlx::query("INSERT INTO portal (one, tenant) VALUES (1, $1) ON CONFLICT DO NOTHING")
             .bind(Uuid::new_v4().to_string())
-            .execute(writer)
+            .execute(&database.writer)
             .await?;
         let tenant: String = sqlx::query_scalar("SELECT tenant FROM portal")
-            .fetch_one(writer)
+            .fetch_one(&database.writer)
             .await?;
         Ok(Self {
             tenant: tenant
                 .parse()
                 .map_err(|error: uuid::Error| broken("tenant", error))?,
             current: RwLock::new(Current {
-                keys: Arc::new(read(writer).await?),
+                keys: Arc::new(read(database).await?),
                 read_at: Instant::now(),
             }),
         })
@@ -76,7 +77,7 @@ impl Store {
 
     /// Reads the keys again, and makes a new one when it is due.
     pub(crate) async fn refresh_keys(&self) -> Result<(), StoreError> {
-        let keys = Arc::new(read(&self.writer).await?);
+        let keys = Arc::new(read(&self.database).await?);
         let mut current = self
             .signing
             .current
@@ -142,9 +143,9 @@ impl Store {
     }
 }
 
-async fn read(writer: &SqlitePool) -> Result<Keys, StoreError> {
+async fn read(database: &Database) -> Result<Keys, StoreError> {
     let now = Timestamp::now();
-    let mut transaction = writer.begin_with(BEGIN_WRITE).await?;
+    let mut transaction = database.begin("keys").await?;
     let rows = sqlx::query("SELECT id, private, created_at FROM signing_key")
         .fetch_all(&mut *transaction)
         .await?;

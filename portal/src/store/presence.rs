@@ -10,7 +10,7 @@ use std::{
 
 use gitmoor_arm::{ClusterId, Timestamp};
 
-use super::{BEGIN_WRITE, Store, StoreError};
+use super::{Store, StoreError};
 
 /// How often it is written; a cluster counts as offline only after many times that.
 const WRITE_AFTER: Duration = Duration::from_secs(60);
@@ -81,7 +81,7 @@ impl Store {
     }
 
     async fn write_seen(&self, seen: &HashMap<String, Seen>) -> Result<(), StoreError> {
-        let mut transaction = self.writer.begin_with(BEGIN_WRITE).await?;
+        let mut transaction = self.database.begin("presence").await?;
         for (cluster, seen) in seen {
             sqlx::query(
                 "UPDATE cluster SET last_seen = $1, agent_version = coalesce($2, agent_version) \

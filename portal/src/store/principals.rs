@@ -1,7 +1,7 @@
 //! Principals in the store: made, listed, given rights, deleted, and looked up when one calls.
 
 use gitmoor_arm::{ClusterId, Timestamp};
-use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
+use sqlx::{AnyConnection, Row as _, any::AnyRow};
 use uuid::Uuid;
 
 use super::{
@@ -67,7 +67,7 @@ impl Store {
         value: &[u8],
     ) -> Result<(), StoreError> {
         let (id, now) = (id.to_string(), Timestamp::now().to_string());
-        let mut transaction = self.writer.begin().await?;
+        let mut transaction = self.database.writer.begin().await?;
         sqlx::query("INSERT INTO principal (id, name, created_at) VALUES ($1, $2, $3)")
             .bind(&id)
             .bind(name)
@@ -100,7 +100,7 @@ impl Store {
         role: Role,
         scope: &Scope,
     ) -> Result<(), StoreError> {
-        let mut connection = self.writer.acquire().await?;
+        let mut connection = self.database.writer.acquire().await?;
         assign(&mut connection, &principal.to_string(), role, scope).await?;
         Ok(())
     }
@@ -122,7 +122,7 @@ impl Store {
         .bind(principal.to_string())
         .bind(role.as_str())
         .bind(scope.as_str())
-        .execute(&self.writer)
+        .execute(&self.database.writer)
         .await?;
         Ok(done.rows_affected() > 0)
     }
@@ -137,7 +137,7 @@ impl Store {
             "LEFT JOIN role_assignment r ON r.principal = p.id ",
             "ORDER BY p.name, p.created_at, p.id, r.role, r.scope"
         ))
-        .fetch_all(&self.readers)
+        .fetch_all(&self.database.readers)
         .await?;
         let mut principals: Vec<Principal> = Vec::new();
         for row in &rows {
@@ -159,7 +159,7 @@ impl Store {
              LEFT JOIN role_assignment r ON r.principal = p.id WHERE p.id = $1",
         )
         .bind(id.to_string())
-        .fetch_all(&self.readers)
+        .fetch_all(&self.database.readers)
         .await?;
         let Some(first) = rows.first() else {
             return Ok(None);
@@ -179,7 +179,7 @@ impl Store {
     pub async fn delete_principal(&self, id: Uuid) -> Result<bool, StoreError> {
         let done = sqlx::query("DELETE FROM principal WHERE id = $1")
             .bind(id.to_string())
-            .execute(&self.writer)
+            .execute(&self.database.writer)
             .await?;
         Ok(done.rows_affected() > 0)
     }
@@ -201,14 +201,14 @@ impl Store {
         sqlx::query_scalar("SELECT value FROM credential WHERE principal = $1 AND kind = $2")
             .bind(id.to_string())
             .bind(kind)
-            .fetch_all(&self.readers)
+            .fetch_all(&self.database.readers)
             .await
             .map_err(StoreError::from)
     }
 }
 
 async fn assign(
-    connection: &mut SqliteConnection,
+    connection: &mut AnyConnection,
     principal: &str,
     role: Role,
     scope: &Scope,
@@ -225,12 +225,12 @@ async fn assign(
     .map(drop)
 }
 
-fn read_id(row: &SqliteRow) -> Result<Uuid, StoreError> {
+fn read_id(row: &AnyRow) -> Result<Uuid, StoreError> {
     let id: &str = row.try_get("id")?;
     id.parse().map_err(|error: uuid::Error| broken("id", error))
 }
 
-fn read(row: &SqliteRow, id: Uuid) -> Result<Principal, StoreError> {
+fn read(row: &AnyRow, id: Uuid) -> Result<Principal, StoreError> {
     Ok(Principal {
         id,
         name: row.try_get("name")?,
@@ -239,7 +239,7 @@ fn read(row: &SqliteRow, id: Uuid) -> Result<Principal, StoreError> {
     })
 }
 
-fn read_assignment(row: &SqliteRow) -> Result<Option<Assignment>, StoreError> {
+fn read_assignment(row: &AnyRow) -> Result<Option<Assignment>, StoreError> {
     let Some(role) = row.try_get::<Option<&str>, _>("role")? else {
         return Ok(None);
     };

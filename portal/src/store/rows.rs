@@ -6,7 +6,7 @@ use gitmoor_arm::{
     StatusReport, SystemData, Timestamp,
 };
 use serde::{Serialize, de::DeserializeOwned};
-use sqlx::{Row as _, sqlite::SqliteRow};
+use sqlx::{Row as _, any::AnyRow};
 
 use super::StoreError;
 
@@ -38,7 +38,7 @@ macro_rules! desired_columns {
 pub(super) use desired_columns;
 
 impl Desired {
-    pub(super) fn read(row: &SqliteRow) -> Result<Self, StoreError> {
+    pub(super) fn read(row: &AnyRow) -> Result<Self, StoreError> {
         Ok(Self {
             id: row.try_get("id")?,
             etag: row.try_get("etag")?,
@@ -72,7 +72,7 @@ impl Desired {
 }
 
 impl WithReport {
-    pub(super) fn read(row: &SqliteRow) -> Result<Self, StoreError> {
+    pub(super) fn read(row: &AnyRow) -> Result<Self, StoreError> {
         let report: Option<&str> = row.try_get("report")?;
         Ok(Self {
             desired: Desired::read(row)?,
@@ -82,7 +82,7 @@ impl WithReport {
 }
 
 /// The secrets of a row that has a column `settings`.
-pub(super) fn settings(row: &SqliteRow) -> Result<Option<ProtectedSettings>, StoreError> {
+pub(super) fn settings(row: &AnyRow) -> Result<Option<ProtectedSettings>, StoreError> {
     let bytes: Option<&[u8]> = row.try_get("settings")?;
     bytes
         .map(|bytes| {
@@ -109,7 +109,7 @@ pub(super) fn text(value: &impl Serialize) -> String {
     serde_json::to_string(value).expect("values with text keys and finite numbers are JSON")
 }
 
-pub(super) fn timestamp(row: &SqliteRow, column: &'static str) -> Result<Timestamp, StoreError> {
+pub(super) fn timestamp(row: &AnyRow, column: &'static str) -> Result<Timestamp, StoreError> {
     row.try_get::<&str, _>(column)?
         .parse()
         .map_err(|source| broken(column, source))

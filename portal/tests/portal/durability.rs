@@ -87,7 +87,7 @@ async fn a_kill_loses_nothing_that_was_acknowledged() {
     const WRITERS: usize = 8;
     const ENOUGH: usize = 40;
     let directory = TempDir::new().unwrap();
-    let store = Store::open(&directory.path().join("portal.db"))
+    let store = Store::open(&settings(directory.path()).database())
         .await
         .unwrap();
     let scope = SUBSCRIPTION.parse().unwrap();
@@ -97,13 +97,12 @@ async fn a_kill_loses_nothing_that_was_acknowledged() {
         .unwrap();
     let token = store.issue_token(secret.id(), None).await.unwrap().unwrap();
     drop(store);
+    // The name of a test begins without the crate's.
+    let (_, module) = module_path!().split_once("::").unwrap();
+    let child = format!("{module}::serve_until_killed");
     let mut portal = Killed(
         Command::new(env::current_exe().unwrap())
-            .args([
-                "--ignored",
-                "--exact",
-                "portal::durability::serve_until_killed",
-            ])
+            .args(["--ignored", "--exact", &child])
             .env(DIRECTORY, directory.path())
             .stdout(Stdio::null())
             .stderr(Stdio::null())

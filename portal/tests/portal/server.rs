@@ -1,18 +1,21 @@
 //! A portal in a temporary directory, and a caller that trusts its CA.
 
-use std::{future::Future, path::Path, sync::Once, time::Duration};
+use std::{fs, future::Future, path::Path, time::Duration};
 
 use gitmoor_arm::ClusterId;
 use gitmoor_portal::{
-    Portal, Rate, Settings, Store, Throttling,
+    Location, Portal, Rate, Settings, Store, Throttling,
     identity::{Role, Token},
 };
+use gitmoor_postgres::Postgres;
 use reqwest::{Certificate, Client, ClientBuilder, Method, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::{task::JoinHandle, time::timeout};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
+
+use crate::Engine;
 
 pub(super) const SUBSCRIPTION: &str = "/subscriptions/3f1c";
 pub(super) const CLUSTER: &str = "/subscriptions/3f1c/resourceGroups/edge/providers/Microsoft.Kubernetes/connectedClusters/edge-07";
@@ -27,6 +30,7 @@ pub(super) struct Server {
     pub(super) store: Store,
     pub(super) url: String,
     pub(super) ca: Option<String>,
+    #[allow(dead_code, reason = "not by the tests of every engine")]
     pub(super) address: std::net::SocketAddr,
     directory: TempDir,
     cancel: CancellationToken,
@@ -111,6 +115,7 @@ pub(super) fn settings(directory: &Path) -> Settings {
     let mut settings = Settings {
         listen: ([127, 0, 0, 1], 0).into(),
         data_directory: directory.to_owned(),
+        database: (super::ENGINE == Engine::Postgres).then(|| on_postgres(directory)),
         ..Settings::default()
     };
     // Tests call as quickly as they can.
@@ -125,6 +130,16 @@ pub(super) fn settings(directory: &Path) -> Settings {
         deletes: rate,
     };
     settings
+}
+
+fn on_postgres(directory: &Path) -> Location {
+    let file = directory.join("postgres-url");
+    let url = fs::read_to_string(&file).unwrap_or_else(|_| {
+        let url = Postgres::shared().unwrap().fresh().unwrap();
+        fs::write(&file, &url).unwrap();
+        url
+    });
+    Location::parse(&url).unwrap()
 }
 
 /// Someone with a token.
@@ -261,12 +276,8 @@ impl Answer {
 
 /// A client that trusts `ca` and nobody else.
 pub(super) fn client(ca: &str) -> ClientBuilder {
-    static PROVIDER: Once = Once::new();
-    PROVIDER.call_once(|| {
-        rustls::crypto::ring::default_provider()
-            .install_default()
-            .unwrap();
-    });
+    // An error says only that there is one already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     Client::builder()
         .tls_certs_only([Certificate::from_pem(ca.as_bytes()).unwrap()])
         .no_proxy()

@@ -5,7 +5,7 @@ use reqwest::Method;
 
 use super::server::{
     Body, CLUSTER, Caller, OTHER_CLUSTER, SUBSCRIPTION, Server, VERSION, body, client, data_plane,
-    versioned, versioned_list,
+    settings, versioned, versioned_list,
 };
 
 const URL: &str = "https://git.example.net/blue/deploy.git";
@@ -201,7 +201,7 @@ async fn what_a_principal_may_do_changes_from_the_next_request_on() {
 #[tokio::test]
 async fn principals_are_made_beside_a_running_portal() {
     let server = Server::start().await;
-    let beside = gitmoor_portal::Store::open(&server.directory().join("portal.db"))
+    let beside = gitmoor_portal::Store::open(&settings(server.directory()).database())
         .await
         .unwrap();
     let scope = SUBSCRIPTION.parse().unwrap();

@@ -91,7 +91,9 @@ def journey(client, models):
     shown = operations.get(*CLUSTER, "BLUE")
     assert shown.as_dict() == made.as_dict()
     again = operations.create_or_update(*CLUSTER, "blue", shown)
-    assert again.as_dict() == made.as_dict()
+    # That takes the secrets away, and is a change.
+    unchanged = lambda one: {key: value for key, value in one.as_dict().items() if key != "system_data"}
+    assert unchanged(again) == unchanged(made), (again, made)
 
     least = operations.create_or_update(*CLUSTER, "green", new(repository_url=URL))
     assert (least.operator_namespace, least.operator_scope) == ("default", "cluster")

@@ -1,13 +1,17 @@
 //! `az`: a cloud of one's own is registered, a service principal logs in, and resources are made,
 //! shown, listed and deleted.
 
-use std::{fs, path::Path};
+use std::fs;
 
 use anyhow::{Context as _, Result, ensure};
 use gitmoor_clients::{SUBSCRIPTION, Site, run};
-use tokio::process::Command;
 
 const PROVIDER: &str = "Microsoft.KubernetesConfiguration";
+
+const KEY_AND_CERTIFICATE: [&str; 2] = [
+    include_str!("../../../../portal/tests/portal/login/key.pem"),
+    include_str!("../../../../portal/tests/portal/login/certificate.pem"),
+];
 
 /// `az`, with what every command of it needs.
 struct Az<'a>(&'a Site);
@@ -62,7 +66,8 @@ async fn az_works_with_the_portal_as_a_cloud_of_its_own() -> Result<()> {
 
     // Another one, by the key of a certificate.
     let file = site.folder.path().join("carol.pem");
-    make_certificate(&file).await?;
+    // A key and its certificate in one file, as `az` reads them.
+    fs::write(&file, KEY_AND_CERTIFICATE.concat())?;
     let carol = site.certified(&file).await?.to_string();
     let file = file.display().to_string();
     az.log_in(&["-u", &carol, "--certificate", &file]).await?;
@@ -183,29 +188,5 @@ async fn configurations(az: &Az<'_>) -> Result<()> {
         az.run(&["rest", "--method", "delete", "--url", &url])
             .await?;
     }
-    Ok(())
-}
-
-/// A key and its certificate in one file, as `az` reads them.
-async fn make_certificate(file: &Path) -> Result<()> {
-    let certificate = file.with_extension("crt");
-    let mut openssl = Command::new("openssl");
-    openssl
-        .args([
-            "req",
-            "-x509",
-            "-newkey",
-            "rsa:2048",
-            "-nodes",
-            "-subj",
-            "/CN=carol",
-        ])
-        .arg("-keyout")
-        .arg(file)
-        .arg("-out")
-        .arg(&certificate);
-    run(&mut openssl).await?;
-    let both = [fs::read(file)?, fs::read(&certificate)?].concat();
-    fs::write(file, both)?;
     Ok(())
 }

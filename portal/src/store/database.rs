@@ -1,0 +1,224 @@
+//! The database under the store: SQLite or PostgreSQL, behind one set of queries. Placeholders are
+//! `$1`, `$2`; columns are TEXT, BIGINT or BLOB, which PostgreSQL calls BYTEA; what else differs
+//! between the two is in this file.
+
+use std::{fs::OpenOptions, os::unix::fs::OpenOptionsExt as _, path::Path, time::Duration};
+
+use sha2::{Digest as _, Sha256};
+use sqlx::{
+    Any, AnyConnection, AnyPool, AssertSqlSafe, Connection as _, Executor as _, SqlSafeStr as _,
+    Transaction,
+    any::{AnyConnectOptions, AnyPoolOptions, install_default_drivers},
+    migrate::{Migration, MigrationType, Migrator},
+};
+
+use super::{Location, StoreError, location::Place};
+
+/// The migrations, oldest first. They only ever grow: one that was released is never changed.
+const MIGRATIONS: [(i64, &str, &str); 3] = [
+    (
+        1,
+        "configurations and tokens",
+        include_str!("../../migrations/0001_configurations_and_tokens.sql"),
+    ),
+    (
+        2,
+        "principals",
+        include_str!("../../migrations/0002_principals.sql"),
+    ),
+    (
+        3,
+        "clusters and resource groups",
+        include_str!("../../migrations/0003_clusters.sql"),
+    ),
+];
+
+/// How long a call waits for its turn on a connection, and for a connection to be made.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How many calls read an SQLite file at once. Each reader is a thread, and reads are short.
+const READERS: u32 = 4;
+
+/// Connections of one portal to PostgreSQL, which takes a hundred in all unless it was told
+/// otherwise.
+const CONNECTIONS: u32 = 10;
+
+/// For each connection to SQLite: NORMAL would survive a kill, but not a power cut, and the last
+/// answers given would have been untrue. The wait is for another process that writes.
+const OF_SQLITE: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
+    PRAGMA foreign_keys = ON; PRAGMA busy_timeout = 5000;";
+
+/// For each connection to PostgreSQL: nothing waits for ever.
+const OF_POSTGRES: &str = "SET lock_timeout = '5s'; SET statement_timeout = '30s'; \
+    SET idle_in_transaction_session_timeout = '60s'; SET synchronous_commit = on;";
+
+/// Which of the two it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Engine {
+    Sqlite,
+    Postgres,
+}
+
+/// Connections to the database. A clone shares them.
+#[derive(Clone, Debug)]
+pub(super) struct Database {
+    pub(super) engine: Engine,
+    /// For what only reads.
+    pub(super) readers: AnyPool,
+    /// For what writes. With SQLite, one connection: it has one writer at a time, and waiting here
+    /// in order is fairer and quicker than SQLite's way of trying again.
+    pub(super) writer: AnyPool,
+}
+
+impl Database {
+    /// Opens the database, which is made when it is a file that is missing, readable by its owner
+    /// alone, and brings its schema up to date. Others may use it meanwhile, or do the same.
+    pub(super) async fn open(location: &Location) -> Result<Self, StoreError> {
+        let database = Self::connect(location).await?;
+        database.migrate(None).await?;
+        Ok(database)
+    }
+
+    pub(super) async fn connect(location: &Location) -> Result<Self, StoreError> {
+        install_default_drivers();
+        let url = location.url()?;
+        let options: AnyConnectOptions = url.as_str().parse()?;
+        let pool = |connections, setup: &'static str| {
+            AnyPoolOptions::new()
+                .max_connections(connections)
+                .acquire_timeout(ACQUIRE_TIMEOUT)
+                .after_connect(move |connection, _| {
+                    Box::pin(async move { connection.execute(setup).await.map(drop) })
+                })
+        };
+        match &location.0 {
+            Place::File(path) => {
+                create(path)?;
+                Ok(Self {
+                    engine: Engine::Sqlite,
+                    // First, since one connection at a time turns the write-ahead log on.
+                    writer: pool(1, OF_SQLITE).connect_with(options.clone()).await?,
+                    readers: pool(READERS, OF_SQLITE).connect_with(options).await?,
+                })
+            }
+            Place::Postgres(_) => {
+                let pool = pool(CONNECTIONS, OF_POSTGRES).connect_with(options).await?;
+                Ok(Self {
+                    engine: Engine::Postgres,
+                    writer: pool.clone(),
+                    readers: pool,
+                })
+            }
+        }
+    }
+
+    /// Begins to write what lies below `key`: until the transaction ends nobody else does, in this
+    /// process or another, so that what is read in it stays true. One that is dropped did nothing.
+    pub(super) async fn begin(&self, key: &str) -> Result<Transaction<'static, Any>, sqlx::Error> {
+        match self.engine {
+            Engine::Sqlite => self.writer.begin_with("BEGIN IMMEDIATE").await,
+            Engine::Postgres => {
+                let lock = number(key);
+                let begin = format!("BEGIN; SELECT pg_advisory_xact_lock({lock})");
+                self.writer.begin_with(AssertSqlSafe(begin)).await
+            }
+        }
+    }
+
+    /// Brings the schema up to date, or up to a version.
+    pub(super) async fn migrate(&self, target: Option<i64>) -> Result<(), StoreError> {
+        let mut connection = self.writer.acquire().await?;
+        let migrations = self.migrations();
+        let run = async |connection: &mut AnyConnection| {
+            migrations
+                .run_direct(target, connection, false)
+                .await
+                .map_err(StoreError::Migrate)
+        };
+        match self.engine {
+            // The driver's lock for this is none.
+            Engine::Sqlite => {
+                let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+                run(&mut transaction).await?;
+                transaction.commit().await?;
+                Ok(())
+            }
+            Engine::Postgres => {
+                // Whoever is first may take a while.
+                connection.execute("SET lock_timeout = '60s'").await?;
+                let done = run(&mut connection).await;
+                // A session that failed may hold the lock: it ends, and the lock with it.
+                connection.close().await?;
+                done
+            }
+        }
+    }
+
+    /// Built at run time: the macro would compile SQLite a second time, for itself.
+    fn migrations(&self) -> Migrator {
+        let migrations = MIGRATIONS.map(|(version, description, sql)| {
+            let sql = match self.engine {
+                Engine::Sqlite => sql.into_sql_str(),
+                Engine::Postgres => AssertSqlSafe(sql.replace(" BLOB", " BYTEA")).into_sql_str(),
+            };
+            Migration::new(
+                version,
+                description.into(),
+                MigrationType::Simple,
+                sql,
+                false,
+            )
+        });
+        Migrator::with_migrations(migrations.into())
+    }
+
+    /// Ends the connections, when the calls under way are over.
+    pub(super) async fn close(&self) {
+        self.readers.close().await;
+        self.writer.close().await;
+    }
+}
+
+/// Whether too many asked at once, or the database is away for a moment, so that the same may
+/// succeed a little later.
+pub(super) fn is_busy(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::PoolTimedOut | sqlx::Error::Io(_) => true,
+        sqlx::Error::Database(error) => {
+            let code = error.code().unwrap_or_default();
+            if error
+                .try_downcast_ref::<sqlx::sqlite::SqliteError>()
+                .is_some()
+            {
+                // SQLITE_BUSY, with its extended codes: another process writes.
+                return code.parse::<u32>().is_ok_and(|code| code & 0xff == 5);
+            }
+            // Of PostgreSQL: connections, deadlocks, no more of something, locks, shutting down.
+            ["08", "40", "53", "55", "57"]
+                .iter()
+                .any(|class| code.starts_with(class))
+        }
+        _ => false,
+    }
+}
+
+fn create(path: &Path) -> Result<(), StoreError> {
+    // SQLite gives its `-wal` and `-shm` files the mode of the database.
+    OpenOptions::new()
+        .create(true)
+        .append(true)
+        .mode(0o600)
+        .open(path)
+        .map(drop)
+        .map_err(|source| StoreError::Create {
+            path: path.to_owned(),
+            source,
+        })
+}
+
+/// The number of PostgreSQL's lock for a key.
+fn number(key: &str) -> i64 {
+    let digest: [u8; 32] = Sha256::digest(key.as_bytes()).into();
+    let first = *digest.first_chunk().expect("a digest has 32 bytes");
+    i64::from_be_bytes(first)
+}
