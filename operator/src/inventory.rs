@@ -94,6 +94,8 @@ pub struct Inventory {
     bits: u32,
     /// Chunks of which the cluster has an older state.
     stale: BTreeSet<u32>,
+    /// Those of them that lack an object there.
+    lacking: BTreeSet<u32>,
 }
 
 impl Inventory {
@@ -118,7 +120,8 @@ impl Inventory {
     }
 
     /// Takes objects in before they are applied, and says which chunks must be written first, so
-    /// that a crash cannot leak one. Those that are in already are left alone.
+    /// that a crash cannot leak one. Those that are in already are left alone, and need a chunk
+    /// only when an earlier attempt could not write it.
     pub fn announce(
         &mut self,
         objects: impl IntoIterator<Item = (ObjectKey, Arc<str>)>,
@@ -138,16 +141,17 @@ impl Inventory {
         while self.entries.len() > CHUNK << self.bits {
             self.bits += 1;
         }
-        let mut chunks: BTreeSet<u32> = new.iter().map(|key| self.chunk_of(key)).collect();
+        let chunks: Vec<u32> = new.iter().map(|key| self.chunk_of(key)).collect();
+        self.lacking.extend(chunks);
         // What moves to a new chunk is written there before its old chunk can lose it.
         let after = 1 << self.bits;
-        chunks.extend(before..after);
+        self.lacking.extend(before..after);
         if after > before {
-            self.stale
-                .extend((0..before).filter(|chunk| !chunks.contains(chunk)));
+            self.stale.extend(0..before);
         }
+        self.stale.extend(&self.lacking);
         // The new chunks first, for the same reason.
-        chunks.into_iter().rev().collect()
+        self.lacking.iter().rev().copied().collect()
     }
 
     /// Records the outcome of our own write.
@@ -297,8 +301,10 @@ impl Inventory {
         self.stale.iter().rev().copied().collect()
     }
 
-    fn written(&mut self, chunk: u32) {
+    /// Records that the cluster has a chunk as it is here.
+    pub fn written(&mut self, chunk: u32) {
         self.stale.remove(&chunk);
+        self.lacking.remove(&chunk);
     }
 
     fn chunk_of(&self, key: &ObjectKey) -> u32 {

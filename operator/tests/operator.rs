@@ -20,6 +20,9 @@ mod manifest;
 #[path = "operator/plan.rs"]
 mod plan;
 #[cfg(test)]
+#[path = "operator/properties.rs"]
+mod properties;
+#[cfg(test)]
 #[path = "operator/read.rs"]
 mod read;
 #[cfg(test)]

@@ -40,7 +40,7 @@ struct Line {
 
 impl Inventory {
     /// A chunk as bytes. The lines are ordered, so that one state has one form.
-    pub(super) fn encode(&self, chunk: u32) -> Vec<u8> {
+    pub fn encode(&self, chunk: u32) -> Vec<u8> {
         let mut entries: Vec<_> = self
             .entries
             .iter()
@@ -69,9 +69,22 @@ impl Inventory {
         encoder.finish().expect("memory takes any bytes")
     }
 
-    /// Adds what a chunk holds. An entry that another chunk has too is left alone: chunks that were
-    /// not rewritten since their number grew hold copies.
-    pub(super) fn decode(&mut self, bytes: &[u8]) -> Result<(), String> {
+    /// Adds what a chunk holds. The highest comes first: it is written first, and so is never the
+    /// older one where two have the same entry, which is so when a chunk was not rewritten since
+    /// their number grew.
+    ///
+    /// # Errors
+    /// When the chunk is not legible: it is stale then.
+    pub fn decode(&mut self, chunk: u32, bytes: &[u8]) -> Result<(), String> {
+        while chunk >> self.bits != 0 {
+            self.bits += 1;
+        }
+        self.decode_lines(chunk, bytes).inspect_err(|_| {
+            self.stale.insert(chunk);
+        })
+    }
+
+    fn decode_lines(&mut self, chunk: u32, bytes: &[u8]) -> Result<(), String> {
         let mut text = String::new();
         GzDecoder::new(bytes)
             .take(LIMIT + 1)
@@ -99,6 +112,10 @@ impl Inventory {
                 opted_out: line.opted_out,
                 ..Entry::default()
             };
+            if self.chunk_of(&key) != chunk {
+                // A copy, which would outlive its entry.
+                self.stale.insert(chunk);
+            }
             self.entries.entry(key).or_insert(entry);
         }
         Ok(())

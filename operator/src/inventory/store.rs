@@ -117,9 +117,6 @@ impl Store {
         // Higher chunks first: they are written first, and so are never the older ones.
         chunks.sort_by_key(|(chunk, _)| std::cmp::Reverse(*chunk));
         for (chunk, map) in chunks {
-            while chunk >> inventory.bits != 0 {
-                inventory.bits += 1;
-            }
             let of_another = map
                 .metadata
                 .annotations
@@ -128,16 +125,14 @@ impl Store {
                 != Some(&self.uid);
             self.versions
                 .insert(chunk, map.metadata.resource_version.unwrap_or_default());
-            if of_another {
-                // Nothing that another configuration applied is ours to prune.
-                inventory.stale.insert(chunk);
-                continue;
-            }
             let data = map.binary_data.unwrap_or_default();
             let bytes = data.get(KEY).map_or(&[][..], |ByteString(bytes)| bytes);
-            if let Err(what) = inventory.decode(bytes) {
+            // Nothing that another configuration applied is ours to prune.
+            let bytes = if of_another { &[][..] } else { bytes };
+            if let Err(what) = inventory.decode(chunk, bytes)
+                && !of_another
+            {
                 damaged.push(format!("{}: {what}", self.chunk_name(chunk)));
-                inventory.stale.insert(chunk);
             }
         }
         Ok((inventory, damaged))
@@ -161,17 +156,7 @@ impl Store {
         inventory: &mut Inventory,
         objects: impl IntoIterator<Item = (ObjectKey, Arc<str>)>,
     ) -> Result<(), Error> {
-        let mut chunks = inventory.announce(objects);
-        // What an earlier attempt could not write is no safer for having been tried.
-        chunks.extend(
-            inventory
-                .stale
-                .iter()
-                .filter(|chunk| !self.versions.contains_key(chunk)),
-        );
-        chunks.sort_unstable_by_key(|chunk| std::cmp::Reverse(*chunk));
-        chunks.dedup();
-        inventory.stale.extend(&chunks);
+        let chunks = inventory.announce(objects);
         self.write(inventory, chunks).await
     }
 

@@ -45,6 +45,12 @@ fn with_one() -> Inventory {
 fn a_new_object_is_written_down_before_it_is_applied() {
     let mut inventory = Inventory::default();
     assert_eq!(inventory.announce([(key("a"), version())]), [0]);
+    assert_eq!(
+        inventory.announce([(key("a"), version())]),
+        [0],
+        "it could not be written"
+    );
+    inventory.written(0);
     assert!(
         inventory.announce([(key("a"), version())]).is_empty(),
         "it is in already"
@@ -149,7 +155,10 @@ fn a_small_change_makes_a_small_part_stale() {
     let keys: Vec<_> = (0..10_000).map(|n| key(&format!("n{n}"))).collect();
     let chunks = inventory.announce(keys.iter().map(|key| (key.clone(), version())));
     assert_eq!(chunks.len(), 64);
-    assert!(!inventory.is_stale(), "all of it was to be written already");
+    for chunk in chunks {
+        inventory.written(chunk);
+    }
+    assert!(!inventory.is_stale(), "all of it was written");
     inventory.applied(&keys[17], &version(), DIGEST, seen(1, 1, 1), 0);
     assert_eq!(inventory.stale().len(), 1);
 }
@@ -179,4 +188,19 @@ fn an_object_that_asks_to_be_left_alone_is_and_a_restart_remembers_it() {
     assert!(entry.is_left_alone());
     inventory.gone(&key("a"), 12);
     assert!(!inventory.find(&key("a")).unwrap().is_left_alone());
+}
+
+#[test]
+fn what_growth_left_behind_in_an_old_chunk_is_written_out_of_it() {
+    let mut inventory = Inventory::default();
+    inventory.announce((0..256).map(|n| (key(&format!("n{n}")), version())));
+    let old = inventory.encode(0);
+    inventory.announce([(key("one-more"), version())]);
+    let new = inventory.encode(1);
+
+    // The process died before it wrote the old chunk anew.
+    let mut inventory = Inventory::default();
+    assert_eq!(inventory.decode(1, &new), Ok(()));
+    assert_eq!(inventory.decode(0, &old), Ok(()));
+    assert_eq!(inventory.stale(), [0]);
 }
