@@ -6,8 +6,8 @@ CREATE TABLE configuration (
     id                 TEXT NOT NULL,
     -- Another one after each change of what is desired, the secrets included.
     etag               TEXT NOT NULL,
-    -- JSON, without the protected settings and without anything that the server makes itself.
-    properties         TEXT NOT NULL,
+    -- Sealed JSON, without the protected settings and without anything that the server makes itself.
+    properties         BLOB NOT NULL,
     created_by         TEXT NOT NULL,
     created_at         TEXT NOT NULL,
     last_modified_by   TEXT NOT NULL,
@@ -15,7 +15,7 @@ CREATE TABLE configuration (
     PRIMARY KEY (cluster, name)
 );
 
--- The secrets of a configuration, JSON; no row when there are none. Only the data plane reads them.
+-- The secrets of a configuration, sealed JSON; no row when there are none. Only the data plane reads them.
 CREATE TABLE protected_settings (
     cluster  TEXT NOT NULL,
     name     TEXT NOT NULL,
@@ -24,12 +24,12 @@ CREATE TABLE protected_settings (
     FOREIGN KEY (cluster, name) REFERENCES configuration (cluster, name) ON DELETE CASCADE
 );
 
--- The last report of the agent about a configuration as it is now, JSON; no row before it. A change
+-- The last report of the agent about a configuration as it is now, sealed JSON; no row before it. A change
 -- of what is desired deletes it.
 CREATE TABLE status (
     cluster TEXT NOT NULL,
     name    TEXT NOT NULL,
-    report  TEXT NOT NULL,
+    report  BLOB NOT NULL,
     PRIMARY KEY (cluster, name),
     FOREIGN KEY (cluster, name) REFERENCES configuration (cluster, name) ON DELETE CASCADE
 );

@@ -30,7 +30,7 @@ CREATE TABLE credential (
 );
 CREATE INDEX credential_of_principal ON credential (principal);
 
--- What tokens are signed with: P-256, PKCS #8.
+-- What tokens are signed with: P-256, PKCS #8, sealed.
 CREATE TABLE signing_key (
     id         TEXT NOT NULL PRIMARY KEY,
     private    BLOB NOT NULL,

@@ -5,8 +5,8 @@ CREATE TABLE resource_group (
     name         TEXT NOT NULL,
     id           TEXT NOT NULL,
     location     TEXT NOT NULL,
-    -- JSON, a text for each name.
-    tags         TEXT NOT NULL,
+    -- Sealed JSON, a text for each name.
+    tags         BLOB NOT NULL,
     PRIMARY KEY (subscription, name)
 );
 
@@ -19,9 +19,9 @@ CREATE TABLE cluster (
     id               TEXT NOT NULL,
     etag             TEXT NOT NULL,
     location         TEXT NOT NULL,
-    tags             TEXT NOT NULL,
-    -- JSON: `identity`, `kind` and `properties` as they were put, without what the server makes.
-    body             TEXT NOT NULL,
+    tags             BLOB NOT NULL,
+    -- Sealed JSON: `identity`, `kind` and `properties` as they were put, without what the server makes.
+    body             BLOB NOT NULL,
     created_by       TEXT NOT NULL,
     created_at       TEXT NOT NULL,
     last_modified_by TEXT NOT NULL,

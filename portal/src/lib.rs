@@ -6,12 +6,14 @@
 //! write resources, the *data plane* for the agents of clusters.
 
 mod api;
+mod encryption;
 pub mod identity;
 mod server;
 mod settings;
 mod store;
 mod tls;
 
+pub use encryption::{Encryption, EncryptionError, KeySource};
 pub use server::{Error, Portal, run};
 pub use settings::{Limits, Rate, Settings, Throttling, TlsSettings};
 pub use store::{Location, LocationError, Store, StoreError};

@@ -98,7 +98,7 @@ impl Portal {
     /// When one of them is not to be had.
     pub async fn bind(settings: Settings) -> Result<Self, Error> {
         create_directory(&settings.data_directory)?;
-        let store = Store::open(&settings.database()).await?;
+        let store = Store::open(&settings).await?;
         let certificates = Certificates::load(&settings)?;
         let acceptor = TlsAcceptor::from(Arc::new(certificates.server_config()?));
         let listen = |source| Error::Listen {

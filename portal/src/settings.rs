@@ -10,7 +10,7 @@ use gitmoor_arm::MAX_STATUS_BYTES;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use crate::Location;
+use crate::{Encryption, Location};
 
 /// The settings of a portal.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -23,6 +23,8 @@ pub struct Settings {
     /// The database: the path of an SQLite file, or `postgres://user@host/database`, which any number
     /// of portals may share. `portal.db` in the data directory when absent.
     pub database: Option<Location>,
+    /// The keys that what is in the database is sealed with.
+    pub encryption: Encryption,
     /// The address by which callers reach the portal, such as `https://portal.example.net:8443`.
     /// When absent, links lead back to where a request says that it went, and clients that prove
     /// themselves by a certificate must call it by a name of `tls.names` or of this machine.
@@ -39,6 +41,7 @@ impl Default for Settings {
             listen: (Ipv4Addr::LOCALHOST, 8443).into(),
             data_directory: "gitmoor-portal".into(),
             database: None,
+            encryption: Encryption::default(),
             url: None,
             tls: TlsSettings::default(),
             limits: Limits::default(),

@@ -10,6 +10,7 @@ mod location;
 mod presence;
 mod principals;
 mod rows;
+mod sealing;
 
 pub(crate) use clusters::{ClusterRecord, ClusterWrite};
 pub(crate) use configurations::{Condition, Page, PutError, ReportError, Written};
@@ -19,6 +20,7 @@ pub(crate) use rows::WithReport;
 
 use std::{io, path::PathBuf, sync::Arc};
 
+use crate::{EncryptionError, Settings, encryption::MasterKeys};
 use database::Database;
 
 /// What can go wrong with the store.
@@ -38,6 +40,9 @@ pub enum StoreError {
     /// A statement failed.
     #[error("asking the database")]
     Database(#[from] sqlx::Error),
+    /// What is in the database cannot be opened, or nothing can be sealed.
+    #[error(transparent)]
+    Encryption(#[from] EncryptionError),
     /// A row holds what this version never writes.
     #[error("reading `{column}` of the database")]
     Row {
@@ -59,21 +64,26 @@ impl StoreError {
 #[derive(Clone, Debug)]
 pub struct Store {
     database: Database,
+    sealing: sealing::Sealing,
     signing: Arc<keys::Signing>,
     presence: Arc<presence::Presence>,
 }
 
 impl Store {
-    /// Opens the database, which is made when it is a file that is missing, readable by its owner
-    /// alone, and brings its schema up to date. A running portal does not mind.
+    /// Opens the database of a portal, which is made when it is a file that is missing, readable by
+    /// its owner alone, and brings its schema up to date. A running portal does not mind.
     ///
     /// # Errors
-    /// When it is not to be had, is no database of the portal, or is of a later version.
-    pub async fn open(location: &Location) -> Result<Self, StoreError> {
-        let database = Database::open(location).await?;
+    /// When it is not to be had, is no database of the portal, is of a later version, or is sealed
+    /// with another key.
+    pub async fn open(settings: &Settings) -> Result<Self, StoreError> {
+        let keys = MasterKeys::read(&settings.encryption, &settings.data_directory)?;
+        let database = Database::open(&settings.database()).await?;
+        let sealing = sealing::Sealing::open(&database, &keys).await?;
         Ok(Self {
-            signing: Arc::new(keys::Signing::open(&database).await?),
+            signing: Arc::new(keys::Signing::open(&database, &sealing).await?),
             database,
+            sealing,
             presence: Arc::default(),
         })
     }

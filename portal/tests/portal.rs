@@ -23,6 +23,7 @@ mod portal {
     mod durability;
     mod limits;
     mod login;
+    mod sealed;
     mod secrecy;
     mod server;
     mod start;

@@ -161,5 +161,5 @@ async fn open(settings: &Settings) -> anyhow::Result<Store> {
     private
         .create(directory)
         .with_context(|| format!("make the folder {}", directory.display()))?;
-    Ok(Store::open(&settings.database()).await?)
+    Ok(Store::open(settings).await?)
 }

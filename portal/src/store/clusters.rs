@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::{
     Condition, Page, Store, StoreError, groups,
     rows::{self, timestamp},
+    sealing::Sealing,
 };
 use crate::identity::Scope;
 
@@ -92,7 +93,7 @@ impl Store {
             last_modified_at: now,
             ..old
         };
-        if !write(&mut transaction, &record).await? {
+        if !write(&self.sealing, &mut transaction, &record).await? {
             return Ok(ClusterWrite::NoGroup);
         }
         transaction.commit().await?;
@@ -179,7 +180,8 @@ impl Store {
     }
 
     fn read_cluster(&self, row: &AnyRow) -> Result<ClusterRecord, StoreError> {
-        let seen = self.seen(row.try_get("cluster")?);
+        let key: &str = row.try_get("cluster")?;
+        let seen = self.seen(key);
         let id: &str = row.try_get("id")?;
         let last_seen: Option<&str> = row.try_get("last_seen")?;
         let last_seen = last_seen.map(|_| timestamp(row, "last_seen")).transpose()?;
@@ -188,8 +190,8 @@ impl Store {
             id: id.parse().map_err(|error| rows::broken("id", error))?,
             etag: row.try_get("etag")?,
             location: row.try_get("location")?,
-            tags: rows::json("tags", row.try_get("tags")?)?,
-            body: rows::json("body", row.try_get("body")?)?,
+            tags: self.sealing.read("tags", key, row.try_get("tags")?)?,
+            body: self.sealing.read("body", key, row.try_get("body")?)?,
             created_by: row.try_get("created_by")?,
             created_at: timestamp(row, "created_at")?,
             last_modified_by: row.try_get("last_modified_by")?,
@@ -202,10 +204,12 @@ impl Store {
 
 /// Writes a cluster into its group; whether there is one.
 async fn write(
+    sealing: &Sealing,
     connection: &mut AnyConnection,
     record: &ClusterRecord,
-) -> Result<bool, sqlx::Error> {
+) -> Result<bool, StoreError> {
     let (subscription, group) = groups::keys(&(&record.id).into());
+    let key = record.id.as_str().to_ascii_lowercase();
     let there: Option<i64> =
         sqlx::query_scalar("SELECT 1 FROM resource_group WHERE subscription = $1 AND name = $2")
             .bind(&subscription)
@@ -224,14 +228,14 @@ async fn write(
                  last_modified_by = excluded.last_modified_by, \
                  last_modified_at = excluded.last_modified_at",
     )
-    .bind(record.id.as_str().to_ascii_lowercase())
+    .bind(&key)
     .bind(subscription)
     .bind(group)
     .bind(record.id.as_str())
     .bind(&record.etag)
     .bind(&record.location)
-    .bind(rows::text(&record.tags))
-    .bind(rows::text(&record.body))
+    .bind(sealing.json("tags", &key, &record.tags)?)
+    .bind(sealing.json("body", &key, &record.body)?)
     .bind(&record.created_by)
     .bind(record.created_at.to_string())
     .bind(&record.last_modified_by)

@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::{
     Store, StoreError,
     rows::{self, Desired, WithReport, desired_columns},
+    sealing::Sealing,
 };
 
 /// Rows are taken into a page until they hold this much JSON: 100 statuses can be as many MiB.
@@ -103,11 +104,11 @@ impl Store {
     ) -> Result<Written, PutError> {
         let (cluster, name) = keys(id);
         let mut transaction = self.database.begin(&cluster).await?;
-        let old = find(&mut transaction, &cluster, &name).await?;
+        let old = find(&self.sealing, &mut transaction, &cluster, &name).await?;
         if !condition.holds(old.as_ref().map(|old| old.desired.etag.as_str())) {
             return Err(PutError::Condition);
         }
-        let old_settings = find_settings(&mut transaction, &cluster, &name).await?;
+        let old_settings = find_settings(&self.sealing, &mut transaction, &cluster, &name).await?;
 
         let mut properties = request.properties;
         properties.ssh_known_hosts_contents = properties.ssh_known_hosts_contents.or_else(|| {
@@ -153,8 +154,8 @@ impl Store {
                 |old| old.desired,
             )
         };
-        write(&mut transaction, &cluster, &name, &desired).await?;
-        write_settings(&mut transaction, &cluster, &name, &settings).await?;
+        write(&self.sealing, &mut transaction, &cluster, &name, &desired).await?;
+        write_settings(&self.sealing, &mut transaction, &cluster, &name, &settings).await?;
         delete_status(&mut transaction, &cluster, &name).await?;
         transaction.commit().await?;
         let stored = WithReport {
@@ -175,7 +176,7 @@ impl Store {
     ) -> Result<Option<WithReport>, StoreError> {
         let (cluster, name) = keys(id);
         let mut connection = self.database.readers.acquire().await?;
-        find(&mut connection, &cluster, &name).await
+        find(&self.sealing, &mut connection, &cluster, &name).await
     }
 
     /// Deletes the configuration with its secrets and its status; whether there was one.
@@ -217,13 +218,13 @@ impl Store {
         const QUERY: &str = concat!(
             "SELECT ",
             desired_columns!(),
-            ", c.name, s.report FROM configuration c ",
+            ", s.report FROM configuration c ",
             "LEFT JOIN status s ON s.cluster = c.cluster AND s.name = c.name ",
             "WHERE c.cluster = $1 AND c.name > $2 ORDER BY c.name LIMIT $3"
         );
-        let size = |row: &AnyRow| row.try_get::<Option<&str>, _>("report").map(length);
-        self.page(QUERY, cluster, after, limit, size, WithReport::read)
-            .await
+        let size = |row: &AnyRow| row.try_get::<Option<&[u8]>, _>("report").map(length);
+        let read = |row: &AnyRow| WithReport::read(&self.sealing, row);
+        self.page(QUERY, cluster, after, limit, size, read).await
     }
 
     /// The configurations of a cluster as its agent needs them: with their secrets.
@@ -236,15 +237,16 @@ impl Store {
         const QUERY: &str = concat!(
             "SELECT ",
             desired_columns!(),
-            ", c.name, p.settings FROM configuration c ",
+            ", p.settings FROM configuration c ",
             "LEFT JOIN protected_settings p ON p.cluster = c.cluster AND p.name = c.name ",
             "WHERE c.cluster = $1 AND c.name > $2 ORDER BY c.name LIMIT $3"
         );
         let size = |row: &AnyRow| row.try_get::<Option<&[u8]>, _>("settings").map(length);
         let read = |row: &AnyRow| {
+            let key = rows::row_key(row.try_get("cluster")?, row.try_get("name")?);
             Ok((
-                Desired::read(row)?,
-                rows::settings(row)?.unwrap_or_default(),
+                Desired::read(&self.sealing, row)?,
+                rows::settings(&self.sealing, row, &key)?.unwrap_or_default(),
             ))
         };
         self.page(QUERY, cluster, after, limit, size, read).await
@@ -276,7 +278,7 @@ impl Store {
                 page.next = Some(last);
                 break;
             }
-            bytes += size(&row)? + row.try_get::<&str, _>("properties")?.len();
+            bytes += size(&row)? + row.try_get::<&[u8], _>("properties")?.len();
             last = row.try_get("name")?;
             page.items.push(read(&row)?);
         }
@@ -306,9 +308,12 @@ impl Store {
             "INSERT INTO status (cluster, name, report) VALUES ($1, $2, $3) \
              ON CONFLICT (cluster, name) DO UPDATE SET report = excluded.report",
         )
-        .bind(cluster)
-        .bind(name)
-        .bind(rows::text(report))
+        .bind(&cluster)
+        .bind(&name)
+        .bind(
+            self.sealing
+                .json("report", &rows::row_key(&cluster, &name), report)?,
+        )
         .execute(&mut *transaction)
         .await?;
         transaction.commit().await?;
@@ -329,6 +334,7 @@ fn length<T: AsRef<[u8]>>(column: Option<T>) -> usize {
 }
 
 async fn find(
+    sealing: &Sealing,
     connection: &mut AnyConnection,
     cluster: &str,
     name: &str,
@@ -344,11 +350,12 @@ async fn find(
     .bind(name)
     .fetch_optional(connection)
     .await?
-    .map(|row| WithReport::read(&row))
+    .map(|row| WithReport::read(sealing, &row))
     .transpose()
 }
 
 async fn find_settings(
+    sealing: &Sealing,
     connection: &mut AnyConnection,
     cluster: &str,
     name: &str,
@@ -359,16 +366,19 @@ async fn find_settings(
             .bind(name)
             .fetch_optional(connection)
             .await?;
-    let settings = row.as_ref().map(rows::settings).transpose()?.flatten();
+    let key = rows::row_key(cluster, name);
+    let settings = row.map(|row| rows::settings(sealing, &row, &key));
+    let settings = settings.transpose()?.flatten();
     Ok(settings.unwrap_or_default())
 }
 
 async fn write(
+    sealing: &Sealing,
     connection: &mut AnyConnection,
     cluster: &str,
     name: &str,
     desired: &Desired,
-) -> Result<(), sqlx::Error> {
+) -> Result<(), StoreError> {
     sqlx::query(
         "INSERT INTO configuration (cluster, name, id, etag, properties, \
              created_by, created_at, last_modified_by, last_modified_at) \
@@ -383,22 +393,28 @@ async fn write(
     .bind(name)
     .bind(&desired.id)
     .bind(&desired.etag)
-    .bind(rows::text(&desired.properties))
+    .bind(sealing.json(
+        "properties",
+        &rows::row_key(cluster, name),
+        &desired.properties,
+    )?)
     .bind(&desired.created_by)
     .bind(desired.created_at.to_string())
     .bind(&desired.last_modified_by)
     .bind(desired.last_modified_at.to_string())
     .execute(connection)
-    .await
-    .map(drop)
+    .await?;
+    Ok(())
 }
 
 async fn write_settings(
+    sealing: &Sealing,
     connection: &mut AnyConnection,
     cluster: &str,
     name: &str,
     settings: &ProtectedSettings,
-) -> Result<(), sqlx::Error> {
+) -> Result<(), StoreError> {
+    let key = rows::row_key(cluster, name);
     let query = if settings.is_empty() {
         sqlx::query("DELETE FROM protected_settings WHERE cluster = $1 AND name = $2")
             .bind(cluster)
@@ -410,9 +426,10 @@ async fn write_settings(
         )
         .bind(cluster)
         .bind(name)
-        .bind(rows::settings_bytes(settings))
+        .bind(sealing.seal("settings", &key, &rows::settings_bytes(settings))?)
     };
-    query.execute(connection).await.map(drop)
+    query.execute(connection).await?;
+    Ok(())
 }
 
 async fn delete_status(

@@ -15,7 +15,7 @@ use sqlx::{
 use super::{Location, StoreError, location::Place};
 
 /// The migrations, oldest first. They only ever grow: one that was released is never changed.
-const MIGRATIONS: [(i64, &str, &str); 3] = [
+const MIGRATIONS: [(i64, &str, &str); 4] = [
     (
         1,
         "configurations and tokens",
@@ -30,6 +30,11 @@ const MIGRATIONS: [(i64, &str, &str); 3] = [
         3,
         "clusters and resource groups",
         include_str!("../../migrations/0003_clusters.sql"),
+    ),
+    (
+        4,
+        "data key",
+        include_str!("../../migrations/0004_data_key.sql"),
     ),
 ];
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use sqlx::{Row as _, any::AnyRow};
 
-use super::{Store, StoreError, rows};
+use super::{Store, StoreError, rows, sealing::Sealing};
 use crate::identity::Scope;
 
 /// A resource group.
@@ -31,7 +31,7 @@ impl Store {
             .fetch_all(&self.database.readers)
             .await?
             .iter()
-            .map(read)
+            .map(|row| read(&self.sealing, row))
             .collect()
     }
 
@@ -43,7 +43,7 @@ impl Store {
             .bind(name)
             .fetch_optional(&self.database.readers)
             .await?
-            .map(|row| read(&row))
+            .map(|row| read(&self.sealing, &row))
             .transpose()
     }
 
@@ -59,7 +59,7 @@ impl Store {
             .bind(&name)
             .fetch_optional(&mut *transaction)
             .await?
-            .map(|row| read(&row))
+            .map(|row| read(&self.sealing, &row))
             .transpose()?;
         if let Some(old) = &old
             && !old.location.eq_ignore_ascii_case(&group.location)
@@ -75,7 +75,10 @@ impl Store {
         .bind(name)
         .bind(group.id.as_str())
         .bind(&group.location)
-        .bind(rows::text(&group.tags))
+        .bind(
+            self.sealing
+                .json("tags", &group.id.as_str().to_ascii_lowercase(), &group.tags)?,
+        )
         .execute(&mut *transaction)
         .await?;
         transaction.commit().await?;
@@ -120,11 +123,12 @@ pub(super) fn keys(id: &Scope) -> (String, String) {
     )
 }
 
-fn read(row: &AnyRow) -> Result<GroupRecord, StoreError> {
+fn read(sealing: &Sealing, row: &AnyRow) -> Result<GroupRecord, StoreError> {
     let id: &str = row.try_get("id")?;
+    let key = id.to_ascii_lowercase();
     Ok(GroupRecord {
         id: id.parse().map_err(|error| rows::broken("id", error))?,
         location: row.try_get("location")?,
-        tags: rows::json("tags", row.try_get("tags")?)?,
+        tags: sealing.read("tags", &key, row.try_get("tags")?)?,
     })
 }

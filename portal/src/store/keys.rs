@@ -14,6 +14,7 @@ use super::{
     Store, StoreError,
     database::Database,
     rows::{broken, timestamp},
+    sealing::Sealing,
 };
 use crate::identity::{
     self, KeyRow, Keys, LIFETIME, LONGEST_LIFETIME, Principal, Token, next_keys,
@@ -42,7 +43,7 @@ impl std::fmt::Debug for Current {
 
 impl Signing {
     /// Reads the tenant and the keys, and makes them when there are none.
-    pub(super) async fn open(database: &Database) -> Result<Self, StoreError> {
+    pub(super) async fn open(database: &Database, sealing: &Sealing) -> Result<Self, StoreError> {
         identity::install_crypto();
         sqlx::query("INSERT INTO portal (one, tenant) VALUES (1, $1) ON CONFLICT DO NOTHING")
             .bind(Uuid::new_v4().to_string())
@@ -56,7 +57,7 @@ impl Signing {
                 .parse()
                 .map_err(|error: uuid::Error| broken("tenant", error))?,
             current: RwLock::new(Current {
-                keys: Arc::new(read(database).await?),
+                keys: Arc::new(read(database, sealing).await?),
                 read_at: Instant::now(),
             }),
         })
@@ -77,7 +78,7 @@ impl Store {
 
     /// Reads the keys again, and makes a new one when it is due.
     pub(crate) async fn refresh_keys(&self) -> Result<(), StoreError> {
-        let keys = Arc::new(read(&self.database).await?);
+        let keys = Arc::new(read(&self.database, &self.sealing).await?);
         let mut current = self
             .signing
             .current
@@ -143,7 +144,7 @@ impl Store {
     }
 }
 
-async fn read(database: &Database) -> Result<Keys, StoreError> {
+async fn read(database: &Database, sealing: &Sealing) -> Result<Keys, StoreError> {
     let now = Timestamp::now();
     let mut transaction = database.begin("keys").await?;
     let rows = sqlx::query("SELECT id, private, created_at FROM signing_key")
@@ -152,9 +153,10 @@ async fn read(database: &Database) -> Result<Keys, StoreError> {
     let rows = rows
         .iter()
         .map(|row| {
+            let id: String = row.try_get("id")?;
             Ok(KeyRow {
-                id: row.try_get("id")?,
-                private: row.try_get("private")?,
+                private: sealing.unseal("private", &id, row.try_get("private")?)?,
+                id,
                 created_at: timestamp(row, "created_at")?,
             })
         })
@@ -167,7 +169,7 @@ async fn read(database: &Database) -> Result<Keys, StoreError> {
                 .map_err(|_| broken("private", "the machine gives no randomness"))?;
             sqlx::query("INSERT INTO signing_key (id, private, created_at) VALUES ($1, $2, $3)")
                 .bind(&key.id)
-                .bind(&key.private)
+                .bind(sealing.seal("private", &key.id, &key.private)?)
                 .bind(key.created_at.to_string())
                 .execute(&mut *transaction)
                 .await?;

@@ -5,10 +5,10 @@ use gitmoor_arm::{
     ConfigurationProperties, IdentityType, ProtectedSettings, SourceControlConfiguration,
     StatusReport, SystemData, Timestamp,
 };
-use serde::{Serialize, de::DeserializeOwned};
+use serde::Serialize;
 use sqlx::{Row as _, any::AnyRow};
 
-use super::StoreError;
+use super::{StoreError, sealing::Sealing};
 
 /// What is desired of one configuration, without its secrets.
 #[derive(Clone, Debug)]
@@ -32,17 +32,17 @@ pub(crate) struct WithReport {
 /// The columns that [`Desired`] is read from.
 macro_rules! desired_columns {
     () => {
-        "c.id, c.etag, c.properties, c.created_by, c.created_at, c.last_modified_by, c.last_modified_at"
+        "c.cluster, c.name, c.id, c.etag, c.properties, c.created_by, c.created_at, c.last_modified_by, c.last_modified_at"
     };
 }
 pub(super) use desired_columns;
 
 impl Desired {
-    pub(super) fn read(row: &AnyRow) -> Result<Self, StoreError> {
+    pub(super) fn read(sealing: &Sealing, row: &AnyRow) -> Result<Self, StoreError> {
         Ok(Self {
             id: row.try_get("id")?,
             etag: row.try_get("etag")?,
-            properties: json("properties", row.try_get::<&str, _>("properties")?)?,
+            properties: sealing.read("properties", &key(row)?, row.try_get("properties")?)?,
             created_by: row.try_get("created_by")?,
             created_at: timestamp(row, "created_at")?,
             last_modified_by: row.try_get("last_modified_by")?,
@@ -72,21 +72,39 @@ impl Desired {
 }
 
 impl WithReport {
-    pub(super) fn read(row: &AnyRow) -> Result<Self, StoreError> {
-        let report: Option<&str> = row.try_get("report")?;
+    pub(super) fn read(sealing: &Sealing, row: &AnyRow) -> Result<Self, StoreError> {
+        let report: Option<&[u8]> = row.try_get("report")?;
+        let key = key(row)?;
         Ok(Self {
-            desired: Desired::read(row)?,
-            report: report.map(|text| json("report", text)).transpose()?,
+            desired: Desired::read(sealing, row)?,
+            report: report
+                .map(|report| sealing.read("report", &key, report))
+                .transpose()?,
         })
     }
 }
 
+/// What the sealed values of a configuration's row are sealed for.
+fn key(row: &AnyRow) -> Result<String, StoreError> {
+    Ok(row_key(row.try_get("cluster")?, row.try_get("name")?))
+}
+
+/// The same of the cluster and the name in lower case.
+pub(super) fn row_key(cluster: &str, name: &str) -> String {
+    format!("{cluster} {name}")
+}
+
 /// The secrets of a row that has a column `settings`.
-pub(super) fn settings(row: &AnyRow) -> Result<Option<ProtectedSettings>, StoreError> {
+pub(super) fn settings(
+    sealing: &Sealing,
+    row: &AnyRow,
+    key: &str,
+) -> Result<Option<ProtectedSettings>, StoreError> {
     let bytes: Option<&[u8]> = row.try_get("settings")?;
     bytes
         .map(|bytes| {
-            serde_json::from_slice(bytes).map_err(|_| StoreError::Row {
+            let json = sealing.unseal("settings", key, bytes)?;
+            serde_json::from_slice(&json).map_err(|_| StoreError::Row {
                 column: "settings",
                 // serde_json's own words may quote a secret.
                 source: "the protected settings are no JSON object of texts".into(),
@@ -95,7 +113,7 @@ pub(super) fn settings(row: &AnyRow) -> Result<Option<ProtectedSettings>, StoreE
         .transpose()
 }
 
-/// The secrets in the form in which they are kept.
+/// The secrets in the form in which they are sealed.
 pub(super) fn settings_bytes(settings: &ProtectedSettings) -> Vec<u8> {
     let map: serde_json::Map<_, _> = settings
         .iter()
@@ -123,8 +141,4 @@ pub(super) fn broken(
         column,
         source: source.into(),
     }
-}
-
-pub(super) fn json<T: DeserializeOwned>(column: &'static str, text: &str) -> Result<T, StoreError> {
-    serde_json::from_str(text).map_err(|source| broken(column, source))
 }

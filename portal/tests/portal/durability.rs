@@ -87,9 +87,7 @@ async fn a_kill_loses_nothing_that_was_acknowledged() {
     const WRITERS: usize = 8;
     const ENOUGH: usize = 40;
     let directory = TempDir::new().unwrap();
-    let store = Store::open(&settings(directory.path()).database())
-        .await
-        .unwrap();
+    let store = Store::open(&settings(directory.path())).await.unwrap();
     let scope = SUBSCRIPTION.parse().unwrap();
     let secret = store
         .create_principal("alice", &scope, Role::Contributor)

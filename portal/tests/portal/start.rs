@@ -1,7 +1,8 @@
 //! Opening the store: once, together with others, and what is not to be had.
 
+use base64::{Engine as _, prelude::BASE64_STANDARD};
 use futures::future::join_all;
-use gitmoor_portal::{Store, StoreError, identity::Role};
+use gitmoor_portal::{Encryption, KeySource, Store, StoreError, identity::Role};
 use tempfile::TempDir;
 
 use super::server::{SUBSCRIPTION, settings};
@@ -9,8 +10,8 @@ use super::server::{SUBSCRIPTION, settings};
 #[tokio::test]
 async fn portals_that_start_at_once_make_one_schema() {
     let directory = TempDir::new().unwrap();
-    let location = settings(directory.path()).database();
-    let stores = join_all((0..8).map(|_| Store::open(&location))).await;
+    let settings = settings(directory.path());
+    let stores = join_all((0..8).map(|_| Store::open(&settings))).await;
     let scope = SUBSCRIPTION.parse().unwrap();
     for store in &stores {
         let store = store.as_ref().unwrap();
@@ -26,11 +27,23 @@ async fn portals_that_start_at_once_make_one_schema() {
 
 #[tokio::test]
 async fn postgres_is_asked_over_tls_that_is_checked() {
+    let directory = TempDir::new().unwrap();
+    // Whoever asks for this schema must have its key.
+    let key = directory.path().join("key");
+    std::fs::write(&key, BASE64_STANDARD.encode([9; 32])).unwrap();
+    let encryption = Encryption {
+        key: Some(KeySource::File(key)),
+        previous: Vec::new(),
+    };
     let server = gitmoor_postgres::Postgres::shared().unwrap();
     let ca = server.ca_file();
     let url = |parameters: &str| {
         let url = format!("{}?{parameters}", server.url());
-        gitmoor_portal::Location::parse(&url).unwrap()
+        gitmoor_portal::Settings {
+            database: Some(gitmoor_portal::Location::parse(&url).unwrap()),
+            encryption: encryption.clone(),
+            ..settings(directory.path())
+        }
     };
     let checked = format!("sslmode=verify-full&sslrootcert={}", ca.display());
     let used = Store::open(&url(&format!(

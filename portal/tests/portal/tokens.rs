@@ -201,7 +201,7 @@ async fn what_a_principal_may_do_changes_from_the_next_request_on() {
 #[tokio::test]
 async fn principals_are_made_beside_a_running_portal() {
     let server = Server::start().await;
-    let beside = gitmoor_portal::Store::open(&settings(server.directory()).database())
+    let beside = gitmoor_portal::Store::open(&settings(server.directory()))
         .await
         .unwrap();
     let scope = SUBSCRIPTION.parse().unwrap();

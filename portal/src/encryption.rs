@@ -1,0 +1,295 @@
+//! The key that everything in the database is sealed with, in the end: where it comes from, and what
+//! it does. It is never in the database, so that the database alone shows nothing.
+
+use std::{
+    fmt, fs,
+    io::{self, Write as _},
+    os::unix::fs::OpenOptionsExt as _,
+    path::{Path, PathBuf},
+    str::FromStr,
+};
+
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use ring::{
+    aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey},
+    rand::{SecureRandom as _, SystemRandom},
+};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use sha2::{Digest as _, Sha256};
+
+/// How long a key is, in bytes.
+pub(crate) const KEY: usize = 32;
+
+/// The file of a key that nobody named.
+const FILE: &str = "encryption.key";
+
+/// Which keys seal the database. A key is 32 bytes in base64, such as `openssl rand -base64 32`
+/// prints.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Encryption {
+    /// Where the key is. When absent, it is in `encryption.key` in the data directory, and made when
+    /// it is missing there; portals that share a database must share it.
+    pub key: Option<KeySource>,
+    /// Where keys are that were in use before. What they seal is sealed anew with the key when a
+    /// portal starts, and then they are of no use any more.
+    pub previous: Vec<KeySource>,
+}
+
+/// Where a key is: `file:` and a path, or `env:` and the name of an environment variable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeySource {
+    /// A file that holds it.
+    File(PathBuf),
+    /// An environment variable that holds it.
+    Environment(String),
+}
+
+/// Why there is no key.
+#[derive(Debug, thiserror::Error)]
+pub enum EncryptionError {
+    /// A setting says something else than where a key is.
+    #[error(
+        "`{0}` does not say where a key is: write file: and a path, or env: and the name of a variable"
+    )]
+    Source(String),
+    /// The file cannot be read, or made.
+    #[error("reading the key {}", .0.display())]
+    File(PathBuf, #[source] io::Error),
+    /// There is no such variable.
+    #[error("the environment variable {0}, which should hold a key, is not set")]
+    Environment(String),
+    /// It is no key.
+    #[error("{0} holds no key: 32 bytes in base64, such as `openssl rand -base64 32` prints")]
+    Form(String),
+    /// The machine gives no randomness.
+    #[error("the machine gives no randomness")]
+    Randomness,
+    /// What is in the database was sealed with a key that is not among those that were given.
+    #[error(
+        "the database is sealed with the key {0}, which none of `encryption.key` and `encryption.previous` is"
+    )]
+    Unknown(String),
+    /// What is in the database was not sealed by us, or for another place in it.
+    #[error("what is in the database was changed by someone who has no key")]
+    Forged,
+}
+
+impl FromStr for KeySource {
+    type Err = EncryptionError;
+
+    fn from_str(text: &str) -> Result<Self, EncryptionError> {
+        match text.split_once(':') {
+            Some(("file", path)) if !path.is_empty() => Ok(Self::File(path.into())),
+            Some(("env", name)) if !name.is_empty() => Ok(Self::Environment(name.to_owned())),
+            // It may be the key itself.
+            _ => Err(EncryptionError::Source(
+                text.chars().take(5).collect::<String>() + "…",
+            )),
+        }
+    }
+}
+
+impl fmt::Display for KeySource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => write!(f, "file:{}", path.display()),
+            Self::Environment(name) => write!(f, "env:{name}"),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for KeySource {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+impl Serialize for KeySource {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl KeySource {
+    fn read(&self) -> Result<Key, EncryptionError> {
+        let text = match self {
+            Self::File(path) => fs::read_to_string(path)
+                .map_err(|source| EncryptionError::File(path.clone(), source))?,
+            Self::Environment(name) => {
+                std::env::var(name).map_err(|_| EncryptionError::Environment(name.clone()))?
+            }
+        };
+        let bytes = BASE64_STANDARD.decode(text.trim()).ok();
+        let bytes: Option<[u8; KEY]> = bytes.and_then(|bytes| bytes.try_into().ok());
+        let bytes = bytes.ok_or_else(|| EncryptionError::Form(self.to_string()))?;
+        Ok(Key::new(&bytes))
+    }
+}
+
+/// The keys that the settings name, read.
+#[derive(Debug)]
+pub(crate) struct MasterKeys {
+    pub(crate) current: Key,
+    pub(crate) previous: Vec<Key>,
+}
+
+impl MasterKeys {
+    pub(crate) fn read(settings: &Encryption, directory: &Path) -> Result<Self, EncryptionError> {
+        let current = match &settings.key {
+            Some(source) => source.read()?,
+            None => {
+                let file = directory.join(FILE);
+                make(&file).map_err(|source| EncryptionError::File(file.clone(), source))?;
+                KeySource::File(file).read()?
+            }
+        };
+        let previous = settings.previous.iter().map(KeySource::read);
+        Ok(Self {
+            current,
+            previous: previous.collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+/// Makes a key in a file that only its owner can read, unless there is one. Whole or not at all, and
+/// once, however many do it at the same time.
+fn make(file: &Path) -> io::Result<()> {
+    if file.exists() {
+        return Ok(());
+    }
+    let key = random::<KEY>().map_err(io::Error::other)?;
+    let draft = file.with_extension(format!("{:032x}", rand::random::<u128>()));
+    let mut options = fs::OpenOptions::new();
+    let mut written = options
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&draft)?;
+    writeln!(written, "{}", BASE64_STANDARD.encode(key))?;
+    written.sync_all()?;
+    let linked = fs::hard_link(&draft, file);
+    fs::remove_file(&draft)?;
+    match linked {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        other => other,
+    }
+}
+
+pub(crate) fn random<const N: usize>() -> Result<[u8; N], EncryptionError> {
+    let mut bytes = [0; N];
+    let filled = SystemRandom::new().fill(&mut bytes);
+    filled.map_err(|_| EncryptionError::Randomness)?;
+    Ok(bytes)
+}
+
+/// A key for AES-256-GCM. Each value has a nonce of its own by chance, which is safe for the four
+/// billion that a key is good for.
+pub(crate) struct Key {
+    id: String,
+    key: LessSafeKey,
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Key({})", self.id)
+    }
+}
+
+impl Key {
+    pub(crate) fn new(bytes: &[u8; KEY]) -> Self {
+        let digest: [u8; 32] = Sha256::digest(bytes).into();
+        let id = digest[..8].iter().map(|byte| format!("{byte:02x}"));
+        let key = UnboundKey::new(&AES_256_GCM, bytes).expect("32 bytes are a key");
+        Self {
+            id: id.collect(),
+            key: LessSafeKey::new(key),
+        }
+    }
+
+    /// What names it without telling it: the beginning of its SHA-256.
+    pub(crate) fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Seals a value for a place, where alone it can be opened.
+    pub(crate) fn seal(&self, place: &str, value: &[u8]) -> Result<Vec<u8>, EncryptionError> {
+        let nonce = random::<NONCE_LEN>()?;
+        let mut sealed = value.to_vec();
+        let sealing = self.key.seal_in_place_append_tag(
+            Nonce::assume_unique_for_key(nonce),
+            Aad::from(place),
+            &mut sealed,
+        );
+        sealing.map_err(|_| EncryptionError::Forged)?;
+        Ok([&nonce[..], &sealed].concat())
+    }
+
+    /// Opens what was sealed for a place.
+    pub(crate) fn open(&self, place: &str, sealed: &[u8]) -> Result<Vec<u8>, EncryptionError> {
+        let (nonce, sealed) = sealed
+            .split_first_chunk::<NONCE_LEN>()
+            .ok_or(EncryptionError::Forged)?;
+        let mut value = sealed.to_vec();
+        let nonce = Nonce::assume_unique_for_key(*nonce);
+        let opened = self.key.open_in_place(nonce, Aad::from(place), &mut value);
+        let length = opened.map_err(|_| EncryptionError::Forged)?.len();
+        value.truncate(length);
+        Ok(value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_opens_at_its_place_with_its_key_alone() {
+        let (key, other) = (Key::new(&[1; KEY]), Key::new(&[2; KEY]));
+        let sealed = key.seal("here", b"canary").unwrap();
+        assert!(!sealed.windows(6).any(|part| part == b"canary"));
+        assert_ne!(sealed, key.seal("here", b"canary").unwrap());
+        assert_eq!(key.open("here", &sealed).unwrap(), b"canary");
+        let mut changed = sealed.clone();
+        changed[20] ^= 1;
+        for (key, place, sealed) in [
+            (&other, "here", &sealed[..]),
+            (&key, "there", &sealed),
+            (&key, "here", &changed),
+            (&key, "here", &sealed[..8]),
+        ] {
+            assert!(key.open(place, sealed).is_err());
+        }
+    }
+
+    #[test]
+    fn a_source_is_named_and_a_key_in_its_place_is_not_repeated() {
+        let sources = ["file:/etc/gitmoor/key", "env:PORTAL_KEY"];
+        for text in sources {
+            let source: KeySource = text.parse().unwrap();
+            assert_eq!(source.to_string(), text);
+        }
+        let key = BASE64_STANDARD.encode([7; KEY]);
+        let error = key.parse::<KeySource>().unwrap_err().to_string();
+        assert!(!error.contains(&key[..8]), "{error}");
+    }
+
+    #[test]
+    fn a_key_is_made_once_and_is_its_owners_alone() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let directory = tempfile::tempdir().unwrap();
+        let read = || MasterKeys::read(&Encryption::default(), directory.path()).unwrap();
+        let id = read().current.id().to_owned();
+        assert_eq!(read().current.id(), id);
+        let file = directory.path().join(FILE);
+        assert_eq!(
+            fs::metadata(&file).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+        fs::write(&file, "too short").unwrap();
+        let error = MasterKeys::read(&Encryption::default(), directory.path()).unwrap_err();
+        assert!(matches!(error, EncryptionError::Form(_)), "{error}");
+    }
+}
