@@ -26,6 +26,7 @@ use crate::{GoDuration, SourceControlConfigurationStatus};
     namespaced,
     status = "SourceControlConfigurationStatus",
     derive = "PartialEq",
+    validation = Rule::new("!has(self.spec.dependsOn) || !(self.metadata.name in self.spec.dependsOn)").message("a configuration cannot depend on itself: take its name out of dependsOn"),
     validation = Rule::new("size(self.metadata.name) <= 63").message("the name may have at most 63 characters"),
     printcolumn(json_path = ".status.conditions[?(@.type==\"Ready\")].status", name = "Ready", type_ = "string"),
     printcolumn(json_path = ".status.conditions[?(@.type==\"Ready\")].message", name = "Status", type_ = "string"),
@@ -70,6 +71,20 @@ pub struct SourceControlConfigurationSpec {
     )]
     pub interval: GoDuration,
 
+    /// How long an object may take until it is healthy, such as `5m`; then its configuration is not
+    /// ready, and says why. Between 1 s and 24 h.
+    #[serde(default = "default_timeout")]
+    #[x_kube(
+        validation = ("duration(self) >= duration('1s') && duration(self) <= duration('24h')", "the timeout is at least 1s and at most 24h")
+    )]
+    pub timeout: GoDuration,
+
+    /// Names of configurations of this namespace that must be ready first, before a commit is
+    /// applied; those that follow the same branch at this very commit.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), inner(length(min = 1, max = 63)))]
+    pub depends_on: Vec<String>,
+
     /// How to prove to the repository who we are; absent for a public one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credentials: Option<Credentials>,
@@ -107,6 +122,8 @@ impl SourceControlConfigurationSpec {
             reference: Reference::default(),
             paths: default_paths(),
             interval: default_interval(),
+            timeout: default_timeout(),
+            depends_on: Vec::new(),
             credentials: None,
             scope: Scope::default(),
             prune: true,
@@ -192,6 +209,10 @@ fn default_paths() -> Vec<String> {
 
 /// Flux v1 asks every five minutes; its users found that slow, and one request for a reference is
 /// cheap.
+fn default_timeout() -> GoDuration {
+    GoDuration(Duration::from_mins(5))
+}
+
 fn default_interval() -> GoDuration {
     GoDuration(Duration::from_mins(1))
 }

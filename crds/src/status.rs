@@ -10,7 +10,8 @@ pub const MAX_PROBLEMS: usize = 100;
 /// The condition types. They follow kstatus, so that `kubectl wait --for=condition=Ready` and
 /// every tool that knows those conventions judge a configuration rightly.
 pub mod conditions {
-    /// `True`: the newest commit is applied without a problem.
+    /// `True`: the newest commit is applied without a problem, and its objects are healthy.
+    /// `Unknown`: some are not healthy yet.
     pub const READY: &str = "Ready";
     /// `True`: work is under way; absent otherwise.
     pub const RECONCILING: &str = "Reconciling";
@@ -104,6 +105,9 @@ pub struct Counts {
     pub pruned: u32,
     /// Drifts that were put right since the last commit.
     pub healed: u32,
+    /// Objects that are not healthy, or not yet.
+    #[serde(default)]
+    pub unhealthy: u32,
     /// Problems, those that `problems` does not list included.
     pub problems: u32,
 }

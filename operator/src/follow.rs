@@ -5,8 +5,10 @@
 mod coming;
 mod course;
 mod definitions;
+mod depends;
 mod drift;
 mod end;
+mod health;
 mod prune;
 mod source;
 mod sync;
@@ -45,6 +47,7 @@ use crate::{
 };
 use coming::Coming;
 use drift::Fights;
+use health::Unwell;
 use source::Source;
 
 type Newest = watch::Receiver<Option<Arc<SourceControlConfiguration>>>;
@@ -98,6 +101,14 @@ struct Follow {
     /// Lists that are complete, and when what they did not show counts as gone.
     lists: Vec<(Instant, Kind, u32)>,
     fights: Fights,
+    /// The commit and generation that what this depends on was ready for.
+    released: Option<(CommitId, Option<i64>)>,
+    /// Kinds of which it is known how their objects fare, or that this cannot be known.
+    listed: HashSet<Kind>,
+    /// What is not well.
+    unwell: BTreeMap<ObjectKey, Unwell>,
+    /// When the first of those has had its time.
+    next_late: Option<Instant>,
     checkpoint: Option<Instant>,
     retry: Pace,
     facts: Facts,
@@ -246,6 +257,10 @@ impl Follow {
             observer,
             lists: Vec::new(),
             fights: Fights::default(),
+            released: None,
+            listed: HashSet::new(),
+            unwell: BTreeMap::new(),
+            next_late: None,
             checkpoint: None,
             retry: Pace::new(Duration::from_secs(2), Duration::from_mins(10)),
             facts: Facts {
@@ -301,6 +316,7 @@ impl Follow {
                 }
                 () = sightings.news(), if active => self.look().await,
                 () = at(next_list), if active => self.judge_lists().await,
+                () = at(self.next_late), if active => self.are_late().await,
                 () = at(self.fights.next()), if active => self.heal_postponed().await,
                 event = self.source.event() => match event {
                     source::Event::Credentials => self.poll = Some(Instant::now()),
@@ -381,6 +397,7 @@ impl Follow {
         }
         self.retry.reset();
         self.fights = Fights::default();
+        self.forget_who_is_late();
         self.poll = (!self.facts.suspended).then(Instant::now);
         if !self.facts.suspended {
             self.watch_inventory();
@@ -443,9 +460,14 @@ impl Follow {
         let mut problems = self.read_problems.clone();
         problems.extend(self.plan_problems.iter().cloned());
         problems.extend(self.object_problems.values().cloned());
+        problems.extend(self.health_problems());
         self.facts.problems = prune::blocked_once(problems);
         self.facts.counts.total = u32::try_from(self.inventory.touched()).unwrap_or(u32::MAX);
+        self.facts.waits_for = self.waits_for_health();
+        let unhealthy = self.unwell().count();
+        self.facts.counts.unhealthy = u32::try_from(unhealthy).unwrap_or(u32::MAX);
         let failed = self.object_problems.len();
+        self.meter.objects(State::Unhealthy, unhealthy);
         self.meter.objects(State::Managed, self.inventory.touched());
         self.meter.objects(State::Failed, failed);
         let result = self.reporter.write(&self.facts).await;

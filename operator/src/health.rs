@@ -14,6 +14,7 @@ mod registered;
 mod storage;
 mod workloads;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::Value;
 
 use fields::{Conditions, Wrong};
@@ -77,6 +78,43 @@ impl Health {
             message: message.into(),
         }
     }
+}
+
+/// Whether objects of a kind fare well as soon as they are there, so that nothing but their metadata
+/// needs to be seen. Of a kind that is not built in that is never known.
+pub fn is_trivial(group: &str, kind: &str) -> bool {
+    match group {
+        "" => matches!(
+            kind,
+            "ConfigMap"
+                | "Endpoints"
+                | "LimitRange"
+                | "Namespace"
+                | "PodTemplate"
+                | "ResourceQuota"
+                | "Secret"
+                | "ServiceAccount"
+        ),
+        "networking.k8s.io" => matches!(kind, "IngressClass" | "NetworkPolicy"),
+        "admissionregistration.k8s.io"
+        | "coordination.k8s.io"
+        | "discovery.k8s.io"
+        | "node.k8s.io"
+        | "rbac.authorization.k8s.io"
+        | "scheduling.k8s.io"
+        | "storage.k8s.io" => true,
+        _ => false,
+    }
+}
+
+/// Of an object of which nothing but metadata is seen: nothing, unless it is being deleted.
+pub(crate) fn of_metadata(metadata: &ObjectMeta) -> Option<Health> {
+    metadata.deletion_timestamp.as_ref()?;
+    let mut message = "it is being deleted".to_owned();
+    if let Some(finalizers) = &metadata.finalizers {
+        message += &format!("; it waits for its finalizers {}", finalizers.join(", "));
+    }
+    Some(Health::new(Status::Terminating, message))
 }
 
 /// Judges an object as the API server gave it, status included. Whatever is no such object is

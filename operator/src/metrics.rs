@@ -100,11 +100,13 @@ pub(crate) enum Part {
 pub(crate) enum State {
     /// Applied and not pruned, whatever else is the matter with them.
     Managed,
-    /// Something is wrong with them.
+    /// They could not be applied or deleted.
     Failed,
+    /// They are not healthy, or not yet.
+    Unhealthy,
 }
 
-const STATES: [&str; 2] = ["managed", "failed"];
+const STATES: [&str; 3] = ["managed", "failed", "unhealthy"];
 
 impl Metrics {
     /// Counts from zero, and shows it in a registry.
@@ -135,7 +137,7 @@ impl Metrics {
         );
         registry.register(
             "objects",
-            "Objects of a configuration: managed, and those of them that failed",
+            "Objects of a configuration: managed, and those of them that failed or are unhealthy",
             metrics.objects.clone(),
         );
         registry.register(

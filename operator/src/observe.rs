@@ -1,8 +1,12 @@
-//! Watches what was applied: one watch of metadata for each kind, filtered by the configuration's
-//! label on the server. What is seen is handed over per object, the newest only.
+//! Watches what was applied: one watch for each kind, filtered by the configuration's label on the
+//! server; of metadata alone where that tells how an object fares. What is seen is handed over per
+//! object, the newest only.
+
+mod judged;
 
 use std::{
     collections::{HashMap, HashSet},
+    fmt::Debug,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU32, Ordering},
@@ -13,19 +17,22 @@ use std::{
 use futures::StreamExt as _;
 use gitmoor_crds::LABEL_CONFIGURATION;
 use kube::{
-    Api, Client,
+    Api, Client, Resource,
     api::{ApiResource, DynamicObject, GroupVersionKind},
-    core::PartialObjectMeta,
+    core::{DynamicResourceScope, PartialObjectMeta},
     runtime::watcher::{self, Event, watcher},
 };
+use serde::de::DeserializeOwned;
 use tokio::{sync::Notify, task::JoinSet, time::sleep};
 
 use crate::{
     ObjectKey,
     fingerprint::Seen,
-    kinds::{Resource, api_version},
+    health::{self, Health},
+    kinds::{self, api_version},
     pace::jitter,
 };
+use judged::Judged;
 
 /// How long a watch lasts before it is renewed. The API server ends those that name no time after
 /// 30 to 60 minutes; longer ones would keep a stale authorization alive.
@@ -46,7 +53,7 @@ const FORBIDDEN: Duration = Duration::from_mins(10);
 pub type Kind = (Arc<str>, Arc<str>);
 
 /// What a watch saw of an object.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Sighting {
     /// It is there.
     There {
@@ -54,6 +61,8 @@ pub enum Sighting {
         seen: Seen,
         /// The list that it was part of, or came after.
         epoch: u32,
+        /// How it fares, unless it fares well.
+        unwell: Option<Health>,
     },
     /// It is gone, or has lost our label, since this resource version.
     Gone(u64),
@@ -149,8 +158,19 @@ impl Observer {
         self.watched.contains(kind) && !self.sightings.lock().unwatched.contains_key(kind)
     }
 
+    /// The kinds whose objects are watched for how they fare.
+    pub fn judged(&self) -> impl Iterator<Item = &Kind> {
+        let kinds = self.watched.iter();
+        kinds.filter(|kind| !health::is_trivial(&kind.0, &kind.1))
+    }
+
+    /// Whether it is seen how objects of a kind fare.
+    pub fn is_judged(&self, kind: &Kind) -> bool {
+        !health::is_trivial(&kind.0, &kind.1) && self.is_watched(kind)
+    }
+
     /// Watches a kind from now on, if it is not watched yet.
-    pub fn watch(&mut self, kind: &Kind, resource: &Resource) {
+    pub fn watch(&mut self, kind: &Kind, resource: &kinds::Resource) {
         if !resource.watchable || !self.watched.insert(kind.clone()) {
             return;
         }
@@ -159,15 +179,24 @@ impl Observer {
             plural: resource.plural.to_string(),
             ..ApiResource::from_gvk(&GroupVersionKind::gvk(&kind.0, &resource.version, &kind.1))
         };
+        let namespace = self.namespace.clone().filter(|_| resource.namespaced);
+        let namespace = namespace.as_deref();
+        if health::is_trivial(&kind.0, &kind.1) {
+            self.spawn::<PartialObjectMeta<DynamicObject>>(kind, namespace, &api_resource);
+        } else {
+            self.spawn::<Judged>(kind, namespace, &api_resource);
+        }
+    }
+}
+
+impl Observer {
+    fn spawn<K: Shown>(&mut self, kind: &Kind, namespace: Option<&str>, resource: &ApiResource) {
         let client = self.client.clone();
-        let api: Api<PartialObjectMeta<DynamicObject>> = match &self.namespace {
-            Some(namespace) if resource.namespaced => {
-                Api::namespaced_with(client, namespace, &api_resource)
-            }
-            _ => Api::all_with(client, &api_resource),
-        };
-        let watch = Watch {
-            api,
+        let watch = Watch::<K> {
+            api: match namespace {
+                Some(namespace) => Api::namespaced_with(client, namespace, resource),
+                None => Api::all_with(client, resource),
+            },
             kind: kind.clone(),
             manager: Arc::clone(&self.manager),
             selector: self.selector.clone(),
@@ -177,16 +206,35 @@ impl Observer {
     }
 }
 
+/// What is kept of an object that a watch shows.
+trait Shown:
+    Resource<DynamicType = ApiResource, Scope = DynamicResourceScope>
+    + Clone
+    + Debug
+    + DeserializeOwned
+    + Send
+    + 'static
+{
+    /// How it fares, unless it fares well.
+    fn unwell(self) -> Option<Health>;
+}
+
+impl Shown for PartialObjectMeta<DynamicObject> {
+    fn unwell(self) -> Option<Health> {
+        health::of_metadata(&self.metadata)
+    }
+}
+
 /// One watch.
-struct Watch {
-    api: Api<PartialObjectMeta<DynamicObject>>,
+struct Watch<K> {
+    api: Api<K>,
     kind: Kind,
     manager: Arc<str>,
     selector: String,
     sightings: Arc<Sightings>,
 }
 
-impl Watch {
+impl<K: Shown> Watch<K> {
     async fn run(self) {
         let mut streaming = true;
         loop {
@@ -237,14 +285,18 @@ impl Watch {
         RETRY.0
     }
 
-    fn event(&self, event: Event<PartialObjectMeta<DynamicObject>>, epoch: &mut u32) {
+    fn event(&self, event: Event<K>, epoch: &mut u32) {
         match event {
             Event::Init => *epoch = self.sightings.epoch.fetch_add(1, Ordering::Relaxed) + 1,
             Event::InitApply(object) | Event::Apply(object) => {
                 if let Some((key, seen)) = self.see(&object) {
-                    let epoch = *epoch;
+                    let sighting = Sighting::There {
+                        seen,
+                        epoch: *epoch,
+                        unwell: object.unwell(),
+                    };
                     self.sightings.add(|state| {
-                        state.objects.insert(key, Sighting::There { seen, epoch });
+                        state.objects.insert(key, sighting);
                     });
                 }
             }
@@ -262,8 +314,8 @@ impl Watch {
         }
     }
 
-    fn see(&self, object: &PartialObjectMeta<DynamicObject>) -> Option<(ObjectKey, Seen)> {
-        let metadata = &object.metadata;
+    fn see(&self, object: &K) -> Option<(ObjectKey, Seen)> {
+        let metadata = object.meta();
         let key = ObjectKey {
             group: Arc::clone(&self.kind.0),
             kind: Arc::clone(&self.kind.1),

@@ -48,6 +48,8 @@ pub enum Reason {
     GeneratedName,
     /// A value that only the server may fill in was left out.
     ServerField,
+    /// A line of a `.gitmoorignore` that is no pattern.
+    BadIgnore,
     /// A symbolic link that leads out of the repository, in a circle or to nothing; a submodule.
     BadLink,
     /// A path of the configuration is not in the commit.
@@ -75,6 +77,8 @@ pub enum Reason {
     /// What the API server must ask about the object does not answer, a webhook or the server of its
     /// kind: it is tried again by itself.
     Unanswered,
+    /// The object is as declared, but not healthy, or not in time.
+    Unhealthy,
     /// An object is being deleted, and stays until its finalizers are done.
     Lingers,
     /// An object that should be deleted is still there.
@@ -101,6 +105,7 @@ impl Reason {
             Self::Encrypted => "Encrypted",
             Self::GeneratedName => "GeneratedName",
             Self::ServerField => "ServerField",
+            Self::BadIgnore => "BadIgnore",
             Self::BadLink => "BadLink",
             Self::PathNotFound => "PathNotFound",
             Self::Unreadable => "Unreadable",
@@ -114,6 +119,7 @@ impl Reason {
             Self::Blocked => "Blocked",
             Self::Unavailable => "Unavailable",
             Self::Unanswered => "Unanswered",
+            Self::Unhealthy => "Unhealthy",
             Self::Lingers => "Lingers",
             Self::NotPruned => "NotPruned",
             Self::Guarded => "Guarded",

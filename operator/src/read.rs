@@ -3,6 +3,7 @@
 
 mod digest;
 mod discover;
+mod ignored;
 mod object;
 
 use std::{

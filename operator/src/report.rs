@@ -52,6 +52,10 @@ pub struct Facts {
     pub counts: Counts,
     /// What is wrong with the commit or its objects.
     pub problems: Vec<Problem>,
+    /// What the configuration depends on and waits for.
+    pub dependency: Option<Obstacle>,
+    /// Which objects are not healthy yet, and have time.
+    pub waits_for: Option<String>,
     /// Remarks on how the configuration is served, such as kinds that may not be watched.
     pub remarks: Vec<String>,
 }
@@ -134,7 +138,7 @@ fn conditions_of(
         .filter(|problem| !problem.reason.is_warning())
         .collect();
     let mut all = Vec::new();
-    if let Some(obstacle) = &facts.obstacle {
+    if let Some(obstacle) = facts.obstacle.as_ref().or(facts.dependency.as_ref()) {
         all.push(ready("False", &obstacle.reason, obstacle.message.clone()));
         if obstacle.stalled {
             let message = obstacle.message.clone();
@@ -157,6 +161,12 @@ fn conditions_of(
             reasons::PROBLEMS,
             format!("{}{more}", sentence(worst)),
         ));
+    } else if let (Some(commit), Some(waits)) = (facts.applied, &facts.waits_for) {
+        let message = format!(
+            "applied commit {}, and waits for {waits}",
+            &commit.to_string()[..12]
+        );
+        all.push(ready("Unknown", reasons::PROGRESSING, message));
     } else if let Some(commit) = facts.applied {
         let remarks = match problems {
             0 => String::new(),

@@ -12,12 +12,20 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{
     Client,
     client::Body,
-    core::{Status, response::StatusCause},
+    core::{Status as Answer, response::StatusCause},
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::{ObjectKey, fingerprint::write_uid, kinds::api_version};
+use crate::{
+    ObjectKey,
+    fingerprint::write_uid,
+    health::{Status, health},
+    kinds::api_version,
+};
+
+/// How many pods of a workload are asked for their words.
+const PODS: &str = "50";
 
 /// Metadata is all that we want to know of an object that we have just written.
 const METADATA: &str =
@@ -217,6 +225,55 @@ pub async fn delete(
     }
 }
 
+/// What holds up the pods of a workload, in their own words: those of the worst.
+///
+/// # Errors
+/// As [`apply`].
+pub async fn words_of_pods(
+    client: &Client,
+    target: Target<'_>,
+) -> Result<Option<String>, kube::Error> {
+    let get = |path: String| {
+        Request::get(path)
+            .body(Vec::new())
+            .map_err(kube::Error::HttpError)
+    };
+    let object: Value = client.request(get(target.path())?).await?;
+    let labels = object.pointer("/spec/selector/matchLabels");
+    let (Some(labels), Some(namespace)) =
+        (labels.and_then(Value::as_object), &target.key.namespace)
+    else {
+        return Ok(None);
+    };
+    let labels = labels
+        .iter()
+        .filter_map(|(key, value)| Some(format!("{key}={}", value.as_str()?)));
+    let selector = labels.collect::<Vec<_>>().join(",");
+    let mut path = "/api/v1/namespaces/".to_owned();
+    push_segment(&mut path, namespace);
+    let query = url::form_urlencoded::Serializer::new(String::new())
+        .append_pair("labelSelector", &selector)
+        .append_pair("limit", PODS)
+        .finish();
+    let mut pods: Value = client.request(get(format!("{path}/pods?{query}"))?).await?;
+    let mut worst: Option<(bool, String)> = None;
+    for pod in pods["items"].as_array_mut().into_iter().flatten() {
+        // Items of a list do not say what they are.
+        pod["apiVersion"] = json!("v1");
+        pod["kind"] = json!("Pod");
+        let health = health(pod);
+        let is_failed = health.status == Status::Failed;
+        let is_worse = worst
+            .as_ref()
+            .is_none_or(|(failed, _)| is_failed && !failed);
+        if health.status != Status::Current && is_worse {
+            let name = pod["metadata"]["name"].as_str().unwrap_or_default();
+            worst = Some((is_failed, format!("pod {name}: {}", health.message)));
+        }
+    }
+    Ok(worst.map(|(_, words)| words))
+}
+
 async fn send(
     client: &Client,
     request: http::request::Builder,
@@ -245,7 +302,7 @@ async fn send(
 }
 
 fn refusal(code: StatusCode, bytes: &[u8], retry_after: Option<Duration>) -> Refusal {
-    let status: Option<Status> = serde_json::from_slice(bytes).ok();
+    let status: Option<Answer> = serde_json::from_slice(bytes).ok();
     match status {
         Some(status) => {
             let details = status.details;

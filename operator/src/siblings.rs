@@ -7,7 +7,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use gitmoor_crds::{Reference, Scope, SourceControlConfiguration};
+use gitmoor_crds::{Reference, Scope, SourceControlConfiguration, conditions};
 use kube::ResourceExt as _;
 use tokio::sync::{Notify, watch};
 
@@ -39,6 +39,9 @@ struct Sibling {
     /// known here.
     source: Option<(String, Reference)>,
     suspended: bool,
+    depends_on: Vec<String>,
+    /// Whether it was ready when it was last seen, and at which commit.
+    ready: Option<String>,
     read: Option<Read>,
     poll: Arc<Notify>,
 }
@@ -70,12 +73,22 @@ impl Siblings {
             manager: names::field_manager(&self.namespace, &name),
             source: None,
             suspended: false,
+            depends_on: Vec::new(),
+            ready: None,
             read: None,
             poll: Arc::default(),
         });
         sibling.suspended = spec.suspend;
+        sibling.depends_on.clone_from(&spec.depends_on);
+        let ready = ready_at(object);
+        let is_news = sibling.ready != ready;
+        sibling.ready = ready;
         sibling.source =
             (spec.scope == self.scope).then(|| (spec.repository.clone(), spec.reference.clone()));
+        drop(state);
+        if is_news {
+            self.learn();
+        }
     }
 
     /// Takes in that there are these and no others.
@@ -156,6 +169,43 @@ impl Siblings {
         behind
     }
 
+    /// What a configuration must wait for before it applies a commit.
+    pub(crate) fn awaited(
+        &self,
+        name: &str,
+        object: &SourceControlConfiguration,
+        commit: CommitId,
+    ) -> Option<Awaited> {
+        let state = self.lock();
+        if let Some(circle) = state.circle(name) {
+            return Some(Awaited::Circle(circle));
+        }
+        let source = (object.spec.repository.as_str(), &object.spec.reference);
+        object.spec.depends_on.iter().find_map(|other| {
+            let Some(sibling) = state.all.get(other) else {
+                return Some(match state.complete {
+                    true => Awaited::Missing(other.clone()),
+                    false => Awaited::NotReady(other.clone()),
+                });
+            };
+            let same = sibling
+                .source
+                .as_ref()
+                .is_some_and(|(repository, reference)| (repository.as_str(), reference) == source);
+            let is_there = sibling
+                .ready
+                .as_ref()
+                .is_some_and(|ready| !same || *ready == commit.to_string());
+            if is_there {
+                return None;
+            }
+            if same {
+                sibling.poll.notify_one();
+            }
+            Some(Awaited::NotReady(other.clone()))
+        })
+    }
+
     /// Whether the configuration with this field manager leaves an object to us: it is one of this
     /// namespace that has read its repository and does not declare it, or it is there no more.
     pub(crate) fn lets_go(&self, manager: &str, key: &ObjectKey) -> bool {
@@ -183,6 +233,46 @@ impl Siblings {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Why a commit is not applied yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Awaited {
+    /// This configuration is not ready, or not at the commit.
+    NotReady(String),
+    /// There is no such configuration.
+    Missing(String),
+    /// Each of these waits for the next, and the last for the first.
+    Circle(Vec<String>),
+}
+
+impl State {
+    /// The way by which a configuration waits for itself.
+    fn circle(&self, name: &str) -> Option<Vec<String>> {
+        let mut ways = vec![vec![name.to_owned()]];
+        let mut seen = HashSet::new();
+        while let Some(way) = ways.pop() {
+            let last = way.last().and_then(|last| self.all.get(last));
+            for next in last.map(|last| &last.depends_on).into_iter().flatten() {
+                if next == name {
+                    return Some(way);
+                }
+                if seen.insert(next) {
+                    ways.push([&way[..], std::slice::from_ref(next)].concat());
+                }
+            }
+        }
+        None
+    }
+}
+
+/// The commit at which a configuration is ready, if it is.
+fn ready_at(object: &SourceControlConfiguration) -> Option<String> {
+    let status = object.status.as_ref()?;
+    let mut conditions = status.conditions.iter();
+    let is_ready = status.observed_generation == object.metadata.generation
+        && conditions.any(|one| one.type_ == conditions::READY && one.status == "True");
+    is_ready.then(|| status.applied_revision.clone().unwrap_or_default())
 }
 
 /// Which of some objects are declared, and not only to be left alone. `namespace` is the one of

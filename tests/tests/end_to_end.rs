@@ -8,11 +8,17 @@ mod arm;
 #[path = "end_to_end/crashes.rs"]
 mod crashes;
 #[cfg(test)]
+#[path = "end_to_end/depends_on.rs"]
+mod depends_on;
+#[cfg(test)]
 #[path = "end_to_end/drift.rs"]
 mod drift;
 #[cfg(test)]
 #[path = "end_to_end/failures.rs"]
 mod failures;
+#[cfg(test)]
+#[path = "end_to_end/health.rs"]
+mod health;
 #[cfg(test)]
 #[path = "end_to_end/repositories.rs"]
 mod repositories;

@@ -41,9 +41,11 @@ async fn what_is_left_out_is_filled_in() {
             "reference": {},
             "paths": ["."],
             "interval": "1m",
+            "timeout": "5m",
             "scope": "namespace",
             "prune": true,
             "pruneOnDelete": false,
+            "adopt": false,
             "suspend": false,
         })
     );

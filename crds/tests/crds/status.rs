@@ -38,6 +38,7 @@ fn status() -> SourceControlConfigurationStatus {
             changed: u32::MAX,
             pruned: 0,
             healed: 3,
+            unhealthy: 0,
             problems: 1,
         }),
         problems: vec![

@@ -58,11 +58,27 @@ impl Follow {
         let mut suspects = Vec::new();
         for (key, sighting) in state.objects {
             let news = match sighting {
-                Sighting::There { seen, epoch } => self.inventory.seen(&key, seen, epoch),
-                Sighting::Gone(version) => self.inventory.gone(&key, version),
+                Sighting::There {
+                    seen,
+                    epoch,
+                    unwell,
+                } => {
+                    self.judged(&key, &seen, unwell);
+                    self.inventory.seen(&key, seen, epoch)
+                }
+                Sighting::Gone(version) => {
+                    self.fares_well(&key);
+                    self.inventory.gone(&key, version)
+                }
             };
             if news {
                 suspects.push(key);
+            }
+        }
+        let known = state.listed.iter().map(|(kind, _)| kind);
+        for kind in known.chain(state.unwatched.keys()) {
+            if self.listed.insert(kind.clone()) {
+                self.reporter.changed();
             }
         }
         let later = Instant::now() + LAG;
@@ -149,6 +165,10 @@ impl Follow {
 
     /// The work of putting an object right, when it needs that.
     fn drifted(&mut self, key: &ObjectKey) -> Option<Work> {
+        // What is declared now may not be applied yet, and all is looked at when it may.
+        if self.facts.dependency.is_some() {
+            return None;
+        }
         let entry = self.inventory.find(key)?;
         let Some(place) = entry.declared else {
             if entry.live == Live::Gone && self.commit.is_some() {

@@ -98,11 +98,13 @@ impl Follow {
                 tracing::info!(object = %key, "pruned");
                 self.inventory.remove(&key);
                 self.object_problems.remove(&key);
+                self.fares_well(&key);
             }
             Deletion::NotOurs | Deletion::Kept => {
                 tracing::info!(object = %key, "left alone: it is not ours to prune");
                 self.inventory.remove(&key);
                 self.object_problems.remove(&key);
+                self.fares_well(&key);
             }
             // Its watch says when it is gone, where there is one.
             Deletion::Lingers(finalizers) => {

@@ -89,6 +89,11 @@ impl Follow {
             self.retry.reset();
             return;
         };
+        if self.is_held_up(commit) {
+            self.waits = true;
+            self.retry.reset();
+            return;
+        }
         let started = Instant::now();
         self.waits = false;
         let again = self.retry.due().is_some();
@@ -311,6 +316,8 @@ impl Follow {
             Outcome::Applied { seen } => {
                 sent.changed += 1;
                 let epoch = follow.sightings.epoch();
+                let before = follow.inventory.find(&work.key).map(|entry| entry.live);
+                follow.written(&work.key, &before.unwrap_or_default(), &seen);
                 follow
                     .inventory
                     .applied(&work.key, &work.version, work.digest, seen, epoch);

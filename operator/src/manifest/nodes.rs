@@ -296,7 +296,8 @@ impl Parser<'_> {
         let begin = self.scanner.take()?.line;
         let mut first = true;
         while self.scanner.peek()?.kind != Token::FlowSequenceEnd {
-            if !first && !self.take_if(&Token::FlowEntry)? {
+            let goes_on = first || self.take_if(&Token::FlowEntry)?;
+            if !goes_on || self.next_is(&[Token::End])? {
                 return self.unexpected(begin, "a comma or the ] that closes the list is missing");
             }
             first = false;
@@ -336,7 +337,8 @@ impl Parser<'_> {
         let begin = self.scanner.take()?.line;
         let mut first = true;
         while self.scanner.peek()?.kind != Token::FlowMappingEnd {
-            if !first && !self.take_if(&Token::FlowEntry)? {
+            let goes_on = first || self.take_if(&Token::FlowEntry)?;
+            if !goes_on || self.next_is(&[Token::End])? {
                 return self.unexpected(begin, "a comma or the } that closes the map is missing");
             }
             first = false;

@@ -6,6 +6,7 @@ use std::{
     sync::Arc,
 };
 
+use super::ignored::Ignored;
 use crate::{
     Problem, Reason,
     snapshot::{BlobId, Blobs, File, FileKind},
@@ -30,13 +31,15 @@ pub(super) fn discover(
     blobs: &dyn Blobs,
 ) -> (Vec<Found>, Vec<Problem>) {
     let tree: BTreeMap<&str, &File> = files.iter().map(|file| (&*file.path, file)).collect();
+    let (ignored, problems) = Ignored::read(files, blobs);
     let mut search = Search {
         tree: &tree,
         blobs,
         charts: charts(files),
+        ignored,
         seen: HashSet::new(),
         found: BTreeMap::new(),
-        problems: Vec::new(),
+        problems,
     };
     for path in paths {
         search.path(path);
@@ -69,6 +72,7 @@ struct Search<'a> {
     tree: &'a BTreeMap<&'a str, &'a File>,
     blobs: &'a dyn Blobs,
     charts: BTreeSet<&'a str>,
+    ignored: Ignored,
     /// Files that were reached, by their own path: by two ways each is read once.
     seen: HashSet<Arc<str>>,
     found: BTreeMap<Arc<str>, BlobId>,
@@ -121,6 +125,9 @@ impl Search<'_> {
         for file in files {
             let rest = file.path[folder.len()..].trim_start_matches('/');
             if rest.split('/').any(|part| part.starts_with('.')) {
+                continue;
+            }
+            if self.ignored.has(&file.path) {
                 continue;
             }
             if let Some(chart) = self.chart_of(&file.path, folder) {

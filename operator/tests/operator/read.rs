@@ -89,6 +89,47 @@ fn reasons(problems: &[Problem]) -> Vec<(&str, Reason)> {
 }
 
 #[test]
+fn what_ignore_files_name_is_not_read() {
+    let commit = Commit::of(&[
+        (
+            ".gitmoorignore",
+            "# a remark\n/drafts/\n*.test.yaml\n!keep.test.yaml\n",
+        ),
+        ("a.yaml", &map("a")),
+        ("a.test.yaml", &map("b")),
+        ("deep/keep.test.yaml", &map("c")),
+        ("drafts/d.yaml", &map("d")),
+        ("deep/drafts/e.yaml", &map("e")),
+        ("deep/.gitmoorignore", "f.yaml\n[z-a]\n"),
+        ("deep/f.yaml", &map("f")),
+        ("f.yaml", &map("g")),
+    ]);
+    let (manifests, problems) = commit.read(&["."]);
+    assert_eq!(
+        paths(&manifests),
+        [
+            "a.yaml",
+            "deep/drafts/e.yaml",
+            "deep/keep.test.yaml",
+            "f.yaml"
+        ]
+    );
+    let [problem] = &problems[..] else {
+        panic!("{problems:?}");
+    };
+    assert_eq!(
+        (problem.path.as_str(), problem.line),
+        ("deep/.gitmoorignore", Some(2))
+    );
+    assert_eq!(problem.reason, Reason::BadIgnore);
+    let (manifests, _) = commit.read(&["deep"]);
+    assert_eq!(
+        paths(&manifests),
+        ["deep/drafts/e.yaml", "deep/keep.test.yaml"]
+    );
+}
+
+#[test]
 fn manifests_below_the_paths_are_read_and_nothing_else() {
     let (a, b, c) = (map("a"), map("b"), map("c"));
     let commit = Commit::of(&[

@@ -1,11 +1,14 @@
 //! Cold sync: a thousand packages of four objects, in one configuration and as a thousand tenants,
 //! each against the bare loop. Every run has a fresh control plane, and ours and the loop take turns.
 
-use std::{path::PathBuf, time::Instant};
+use std::{
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
 use anyhow::Result;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use gitmoor_crds::SourceControlConfigurationSpec;
+use gitmoor_crds::{GoDuration, SourceControlConfigurationSpec};
 use serde_json::json;
 
 use crate::{
@@ -233,8 +236,13 @@ async fn tenants_stage(setting: Setting, tenants: usize, suspend: bool) -> Resul
     stream::iter(&names)
         .map(|name| {
             let url = stage.front.url_as(name, "package");
-            let spec = SourceControlConfigurationSpec::new(url);
-            stage.follow(name, SourceControlConfigurationSpec { suspend, ..spec })
+            let spec = SourceControlConfigurationSpec {
+                suspend,
+                // No controller looks at the Deployments here.
+                timeout: GoDuration(Duration::from_hours(24)),
+                ..SourceControlConfigurationSpec::new(url)
+            };
+            stage.follow(name, spec)
         })
         .buffer_unordered(AT_ONCE)
         .try_collect::<()>()
