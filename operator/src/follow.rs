@@ -12,6 +12,7 @@ mod health;
 mod prune;
 mod source;
 mod sync;
+mod tell;
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -34,6 +35,7 @@ use crate::{
     ObjectKey, Problem,
     apply::Applier,
     bodies::Bodies,
+    events::sender::Events,
     inventory::{Inventory, store::Store},
     kinds::Kinds,
     metrics::{Meter, State},
@@ -49,6 +51,7 @@ use coming::Coming;
 use drift::Fights;
 use health::Unwell;
 use source::Source;
+use tell::Told;
 
 type Newest = watch::Receiver<Option<Arc<SourceControlConfiguration>>>;
 
@@ -113,6 +116,7 @@ struct Follow {
     retry: Pace,
     facts: Facts,
     reporter: Reporter,
+    told: Told,
     meter: Meter,
 }
 
@@ -223,6 +227,8 @@ impl Follow {
         let observer = Observer::new(tenant.client.clone(), watched, &manager, &label);
         let source = Source::new(&tenant, &object);
         let metrics = Arc::clone(&tenant.engine.metrics);
+        let client = tenant.client.clone();
+        let events = Events::new(client, &object, &tenant.instance, cancel.clone());
         Self {
             meter: Meter::new(metrics, namespace, &name),
             bodies: Arc::new(Bodies::new(source.blobs())),
@@ -268,6 +274,7 @@ impl Follow {
                 ..Facts::default()
             },
             reporter,
+            told: Told::new(events, object.status.as_ref()),
             cancel: cancel.clone(),
             object,
             tenant,
@@ -471,9 +478,9 @@ impl Follow {
         self.meter.objects(State::Managed, self.inventory.touched());
         self.meter.objects(State::Failed, failed);
         let result = self.reporter.write(&self.facts).await;
-        self.facts.problems = Vec::new();
+        let problems = std::mem::take(&mut self.facts.problems);
         match result {
-            Ok(()) => {}
+            Ok(()) => self.tell_report(&problems),
             // The watch brings what changed; a moment later this is tried again.
             Err(WriteError::Changed) => {
                 tracing::debug!("the configuration changed while the status was written")

@@ -10,6 +10,7 @@ mod apply;
 pub mod bodies;
 pub mod connections;
 pub mod engine;
+pub mod events;
 pub mod fetch;
 pub mod fingerprint;
 mod follow;

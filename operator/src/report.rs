@@ -95,7 +95,8 @@ pub fn status(
     }
 }
 
-fn reported(problem: &Problem) -> Reported {
+/// A problem as a status has it.
+pub(crate) fn reported(problem: &Problem) -> Reported {
     Reported {
         path: problem.path.clone(),
         line: problem.line,

@@ -2,6 +2,9 @@
 //! servers.
 
 #[cfg(test)]
+#[path = "operator/events.rs"]
+mod events;
+#[cfg(test)]
 #[path = "operator/fetch.rs"]
 mod fetch;
 #[cfg(test)]

@@ -177,6 +177,9 @@ impl<'a> Lone<'a> {
     /// # Errors
     /// When it does not get there.
     pub async fn writes_of_another_life(&mut self) -> Result<Vec<Request>> {
+        // What this life has to say is said by this life.
+        let commit = self.repository.head()?;
+        self.world.synced(&self.key, &commit).await?;
         self.stop().await?;
         let mark = self.world.mark()?;
         self.start();

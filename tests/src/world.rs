@@ -449,7 +449,7 @@ impl World {
     }
 
     /// What the operator of a namespace has asked of the API server since, watches and its own
-    /// status and inventory left out: requests about the objects of the repository.
+    /// status, events and inventory left out: requests about the objects of the repository.
     ///
     /// # Errors
     /// When the log cannot be read.
@@ -464,6 +464,7 @@ impl World {
             .filter(|request| {
                 request.verb != "watch"
                     && request.group != "gitmoor.io"
+                    && request.group != "events.k8s.io"
                     && !request.name.starts_with("gitmoor-inventory.")
                     // The audit log has no name for what is created: the inventory, here.
                     && !(request.verb == "create" && request.resource == "configmaps")

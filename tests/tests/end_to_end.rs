@@ -14,6 +14,9 @@ mod depends_on;
 #[path = "end_to_end/drift.rs"]
 mod drift;
 #[cfg(test)]
+#[path = "end_to_end/events.rs"]
+mod events;
+#[cfg(test)]
 #[path = "end_to_end/failures.rs"]
 mod failures;
 #[cfg(test)]

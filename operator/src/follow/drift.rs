@@ -204,7 +204,10 @@ impl Follow {
             tracing::info!(object = %work.key, path = %work.path, "drift found");
         }
         let count = works.len();
+        let mut healed: Vec<_> = works.iter().map(|work| work.key.clone()).collect();
         let failed = self.send(works).await.failed;
+        healed.retain(|key| !self.object_problems.contains_key(key));
+        self.tell_healed(&healed);
         self.meter.drift(count as u64, (count - failed) as u64);
         self.facts.counts.healed = self
             .facts

@@ -292,6 +292,7 @@ impl Scene {
                 request.verb.as_str(),
                 "patch" | "create" | "update" | "delete" | "deletecollection"
             ) && request.group != gitmoor_crds::GROUP
+                && request.group != "events.k8s.io"
                 && !request.name.starts_with("gitmoor-inventory.")
         });
         Ok(requests)

@@ -36,7 +36,7 @@ const METADATA: &str =
 pub(crate) enum Purpose {
     /// The rights of an operator.
     Rights,
-    /// The operator's own: status and inventory.
+    /// The operator's own: status, events and inventory.
     Own,
     /// An object of a repository.
     Object,
@@ -88,7 +88,7 @@ fn write(mut event: Value) -> Result<Option<Write>> {
     }
     let purpose = match resource.as_str() {
         _ if by_agent => Purpose::Rights,
-        "sourcecontrolconfigurations" | "configmaps" => Purpose::Own,
+        "sourcecontrolconfigurations" | "configmaps" | "events" => Purpose::Own,
         _ => Purpose::Object,
     };
     let mut body = event["requestObject"].take();
