@@ -98,6 +98,13 @@ pub struct SourceControlConfigurationSpec {
     #[serde(default = "yes")]
     pub prune: bool,
 
+    /// What is done about live objects that are no longer as they were applied. `enforce` puts them
+    /// right; `detect` shows what differs, field by field, and writes nothing; `off` neither shows
+    /// nor heals it. A commit is applied whatever is chosen here, and with it what it changes. Write
+    /// `"off"` in quotes: the bare word is a boolean in YAML.
+    #[serde(default)]
+    pub heal: Heal,
+
     /// Whether deleting this configuration also deletes what it applied; not while it is suspended.
     #[serde(default)]
     pub prune_on_delete: bool,
@@ -127,6 +134,7 @@ impl SourceControlConfigurationSpec {
             credentials: None,
             scope: Scope::default(),
             prune: true,
+            heal: Heal::default(),
             prune_on_delete: false,
             adopt: false,
             suspend: false,
@@ -161,6 +169,19 @@ pub struct Credentials {
         regex(pattern = "^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")
     )]
     pub secret_name: String,
+}
+
+/// What is done about live objects that are no longer as they were applied.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Heal {
+    /// They are put right.
+    #[default]
+    Enforce,
+    /// What differs is shown.
+    Detect,
+    /// Nothing.
+    Off,
 }
 
 /// How far the rights of an operator reach.

@@ -9,7 +9,7 @@ mod duration;
 mod status;
 
 pub use configuration::{
-    Credentials, Reference, Scope, SourceControlConfiguration, SourceControlConfigurationSpec,
+    Credentials, Heal, Reference, Scope, SourceControlConfiguration, SourceControlConfigurationSpec,
 };
 pub use duration::{DurationError, GoDuration};
 pub use status::{
@@ -69,6 +69,8 @@ pub fn definition() -> CustomResourceDefinition {
 /// Never: the type has no map with a key that is not text.
 pub fn definition_yaml() -> String {
     let yaml = serde_yaml::to_string(&definition()).expect("the type is plain data");
+    // `kubectl` reads YAML 1.1, in which the bare word is a boolean.
+    let yaml = yaml.replace("- off\n", "- 'off'\n");
     format!(
         "# Generated from the types in crds/src by `gitmoor crds`; a test compares. Do not edit.\n{yaml}"
     )

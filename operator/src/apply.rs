@@ -1,6 +1,7 @@
 //! Sends what a plan says: each object on its own, so that one failure holds back nothing else. It
 //! returns the outcome of every object and decides nothing about the rest.
 
+mod compare;
 mod delete;
 mod ownership;
 mod refusal;
@@ -15,6 +16,7 @@ use kube::Client;
 use serde_json::{Map, Value};
 use tokio::{sync::Semaphore, time::sleep};
 
+pub(crate) use compare::Comparison;
 pub(crate) use delete::{Deletion, lingers};
 
 use crate::{
@@ -70,6 +72,8 @@ pub(crate) enum Holder {
 #[derive(Debug)]
 enum Failure {
     Request(Error),
+    /// What it should be cannot be read from the Git store.
+    Unreadable(String),
     /// Others hold it.
     Owned(Vec<Owner>),
     /// It was to be replaced, and the new one was refused.
@@ -127,14 +131,11 @@ impl Applier {
             problem,
             held_by: None,
         };
-        let body = match bodies.object(work.blob, work.index) {
-            Ok(body) => body,
-            Err(what) => {
-                let message = format!("read the file from the Git store: {what}");
-                return failed(work.problem(Reason::Unreadable, message));
-            }
+        let sent = match bodies.object(work.blob, work.index) {
+            Ok(body) => self.send(work, body).await,
+            Err(what) => Err(Failure::Unreadable(what)),
         };
-        match self.send(work, body).await {
+        match sent {
             Ok(metadata) => match Seen::of(&metadata, &self.manager) {
                 Some(seen) => Outcome::Applied { seen },
                 None => {
@@ -185,6 +186,16 @@ impl Applier {
 
     /// Applies an object that is ours already.
     async fn again(&self, work: &Work, body: &mut Value, uid: u128) -> Result<ObjectMeta, Failure> {
+        if work.wary {
+            let look = || requests::look(&self.client, target(work));
+            let live = self.patiently(look).await?;
+            let seen = live.as_ref().and_then(|live| Seen::of(live, &self.manager));
+            if let (Some(live), Some(seen)) = (live, seen)
+                && seen.opted_out
+            {
+                return Ok(live);
+            }
+        }
         // Ours is the object with this uid: one that somebody made anew meanwhile is not.
         set(body, &["metadata", "uid"], write_uid(uid));
         let result = self.request(work, body, true).await;

@@ -20,6 +20,9 @@ pub struct Seen {
     pub version: u64,
     /// Absent when we own nothing of it.
     pub fingerprint: Option<Fingerprint>,
+    /// `metadata.generation`: moves when anyone changes what the object asks for; 0 for the kinds
+    /// that have none.
+    pub generation: i64,
     /// Whether the live object says that it is to be left alone.
     pub opted_out: bool,
 }
@@ -32,6 +35,7 @@ impl Seen {
             uid: parse_uid(metadata.uid.as_deref()?)?,
             version: metadata.resource_version.as_deref()?.parse().ok()?,
             fingerprint: fingerprint(metadata, manager),
+            generation: metadata.generation.unwrap_or_default(),
             opted_out: opted_out(metadata),
         })
     }

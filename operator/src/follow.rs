@@ -2,6 +2,7 @@
 //! heals what drifts, and reports. Everything it knows can be lost at any moment: it is rebuilt
 //! from the configuration, the inventory, the Git store and the watches.
 
+mod checks;
 mod coming;
 mod course;
 mod definitions;
@@ -13,6 +14,7 @@ mod prune;
 mod source;
 mod sync;
 mod tell;
+mod turns;
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -32,12 +34,12 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 use crate::{
-    ObjectKey, Problem,
+    ObjectKey, Problem, Reason,
     apply::Applier,
     bodies::Bodies,
     events::sender::Events,
     inventory::{Inventory, store::Store},
-    kinds::Kinds,
+    kinds::{Kinds, Resource},
     metrics::{Meter, State},
     names,
     observe::{Kind, Observer, Sightings},
@@ -47,6 +49,7 @@ use crate::{
     snapshot::CommitId,
     tenant::{Chain, Tenant},
 };
+use checks::Checks;
 use coming::Coming;
 use drift::Fights;
 use health::Unwell;
@@ -112,6 +115,9 @@ struct Follow {
     unwell: BTreeMap<ObjectKey, Unwell>,
     /// When the first of those has had its time.
     next_late: Option<Instant>,
+    checks: Checks,
+    /// When those of kinds that cannot be watched are compared next.
+    patrol: Option<Instant>,
     checkpoint: Option<Instant>,
     retry: Pace,
     facts: Facts,
@@ -267,6 +273,8 @@ impl Follow {
             listed: HashSet::new(),
             unwell: BTreeMap::new(),
             next_late: None,
+            checks: Checks::default(),
+            patrol: None,
             checkpoint: None,
             retry: Pace::new(Duration::from_secs(2), Duration::from_mins(10)),
             facts: Facts {
@@ -325,6 +333,8 @@ impl Follow {
                 () = at(next_list), if active => self.judge_lists().await,
                 () = at(self.next_late), if active => self.are_late().await,
                 () = at(self.fights.next()), if active => self.heal_postponed().await,
+                () = at(self.checks.next()), if active => self.check().await,
+                () = at(self.patrol), if active => self.patrol(),
                 event = self.source.event() => match event {
                     source::Event::Credentials => self.poll = Some(Instant::now()),
                     source::Event::Answer(answer) => self.answered(answer).await,
@@ -348,6 +358,9 @@ impl Follow {
     /// Asks the repository.
     fn ask(&mut self) {
         self.poll = None;
+        if self.facts.suspended {
+            return;
+        }
         self.source.ask(&self.tenant, &self.cancel);
     }
 
@@ -405,6 +418,11 @@ impl Follow {
         self.retry.reset();
         self.fights = Fights::default();
         self.forget_who_is_late();
+        self.object_problems
+            .retain(|_, problem| problem.reason != Reason::Fight);
+        if before.spec.heal != self.object.spec.heal {
+            self.heal_otherwise();
+        }
         self.poll = (!self.facts.suspended).then(Instant::now);
         if !self.facts.suspended {
             self.watch_inventory();
@@ -445,8 +463,24 @@ impl Follow {
         }
     }
 
-    /// Watches every kind of the inventory.
+    /// Whether drift is healed or shown from now on, or neither.
+    fn heal_otherwise(&mut self) {
+        self.checks = Checks::default();
+        self.patrol = None;
+        self.object_problems
+            .retain(|_, problem| problem.reason != Reason::Drift);
+    }
+
+    /// Watches every kind of the inventory: for how its objects fare also where drift is left alone.
     fn watch_inventory(&mut self) {
+        for (kind, resource) in self.kinds_to_watch() {
+            self.observer.watch(&kind, &resource);
+        }
+        self.plan_patrol();
+    }
+
+    /// Every kind of the inventory, in a version that is served.
+    fn kinds_to_watch(&self) -> Vec<(Kind, Resource)> {
         let mut kinds: HashMap<Kind, &str> = HashMap::new();
         for (key, entry) in self.inventory.iter() {
             kinds.insert(
@@ -454,12 +488,13 @@ impl Follow {
                 &entry.version,
             );
         }
-        for (kind, version) in kinds {
+        let kinds = kinds.into_iter().filter_map(|(kind, version)| {
             let resource = self.kinds.find(&kind.0, version, &kind.1).ok();
-            if let Some(resource) = resource.or_else(|| self.kinds.preferred(&kind.0, &kind.1)) {
-                self.observer.watch(&kind, resource);
-            }
-        }
+            let resource = resource.or_else(|| self.kinds.preferred(&kind.0, &kind.1))?;
+            let resource = resource.clone();
+            Some((kind, resource))
+        });
+        kinds.collect()
     }
 
     /// Writes the status. Says when another operator has taken over.

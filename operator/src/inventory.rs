@@ -30,6 +30,8 @@ pub struct Entry {
     pub digest: Option<Digest>,
     /// The uid and fingerprint that our own write brought about.
     pub applied: Option<(u128, Option<Fingerprint>)>,
+    /// The generation at which the live object was known to be as applied; 0 when there is none.
+    pub generation: i64,
     /// How it was seen last, by a watch or in an answer; never stored.
     pub live: Live,
     /// Whether the live object said that it is to be left alone when it was seen last.
@@ -69,6 +71,16 @@ impl Entry {
         }
     }
 
+    /// Whether somebody may have changed what we applied and put our entry of `managedFields` back:
+    /// what the object asks for has moved, and what we own of it has not. Most often it is what
+    /// others own of it.
+    pub fn is_suspicious(&self) -> bool {
+        let Live::There { seen, .. } = self.live else {
+            return false;
+        };
+        self.is_as_applied() && seen.generation != self.generation
+    }
+
     /// Whether somebody wrote on the live object that it is to be left as it is.
     pub fn is_left_alone(&self) -> bool {
         self.opted_out && self.live != Live::Gone
@@ -94,7 +106,7 @@ pub struct Inventory {
     bits: u32,
     /// Chunks of which the cluster has an older state.
     stale: BTreeSet<u32>,
-    /// Those of them that lack an object there.
+    /// Those of them in which it lacks an object, or says of one what may not be so.
     lacking: BTreeSet<u32>,
 }
 
@@ -154,6 +166,18 @@ impl Inventory {
         self.lacking.iter().rev().copied().collect()
     }
 
+    /// Forgets, before it is applied anew, what an object is: where nothing would put it right, a
+    /// crash must not leave an inventory that says something else than what is live. That is
+    /// written down with what is announced next.
+    pub fn doubt(&mut self, key: &ObjectKey) {
+        let chunk = self.chunk_of(key);
+        if let Some(entry) = self.entries.get_mut(key)
+            && entry.digest.take().is_some()
+        {
+            self.lacking.insert(chunk);
+        }
+    }
+
     /// Records the outcome of our own write.
     pub fn applied(
         &mut self,
@@ -172,7 +196,9 @@ impl Inventory {
             || entry.applied != applied
             || entry.version != *version
             || entry.opted_out != seen.opted_out
+            || entry.generation != seen.generation
         {
+            entry.generation = seen.generation;
             entry.version = Arc::clone(version);
             entry.digest = Some(digest);
             entry.applied = applied;
@@ -226,6 +252,18 @@ impl Inventory {
             self.stale.insert(chunk);
         }
         true
+    }
+
+    /// Records that the live object, as it was seen last, is what was applied.
+    pub fn verified(&mut self, key: &ObjectKey) {
+        let chunk = self.chunk_of(key);
+        if let Some(entry) = self.entries.get_mut(key)
+            && entry.is_suspicious()
+            && let Live::There { seen, .. } = entry.live
+        {
+            entry.generation = seen.generation;
+            self.stale.insert(chunk);
+        }
     }
 
     /// Records that an object is gone; true when that is news. `version` is the resource version of

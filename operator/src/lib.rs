@@ -9,6 +9,7 @@
 mod apply;
 pub mod bodies;
 pub mod connections;
+pub mod differences;
 pub mod engine;
 pub mod events;
 pub mod fetch;

@@ -5,7 +5,7 @@
 mod judged;
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     fmt::Debug,
     sync::{
         Arc, Mutex, PoisonError,
@@ -23,14 +23,18 @@ use kube::{
     runtime::watcher::{self, Event, watcher},
 };
 use serde::de::DeserializeOwned;
-use tokio::{sync::Notify, task::JoinSet, time::sleep};
+use tokio::{
+    sync::Notify,
+    task::{AbortHandle, JoinSet},
+    time::sleep,
+};
 
 use crate::{
     ObjectKey,
     fingerprint::Seen,
     health::{self, Health},
     kinds::{self, api_version},
-    pace::jitter,
+    pace::{jitter, spread},
 };
 use judged::Judged;
 
@@ -46,8 +50,12 @@ pub(crate) fn watch_seconds() -> u32 {
 /// How long to wait after a watch failed, at first and at most.
 const RETRY: (Duration, Duration) = (Duration::from_millis(500), Duration::from_mins(1));
 
-/// How long to wait before a watch that was forbidden is tried again.
+/// How long to wait at most before a watch that was forbidden is tried again.
 const FORBIDDEN: Duration = Duration::from_mins(10);
+
+/// After so many refusals in a row a kind that was watched counts as one that may not be: an API
+/// server that has just started knows no roles for a moment, and refuses everyone.
+const REFUSALS: u32 = 4;
 
 /// A kind by group and name.
 pub type Kind = (Arc<str>, Arc<str>);
@@ -86,6 +94,8 @@ pub struct State {
     pub listed: Vec<(Kind, u32)>,
     /// Kinds that may not be watched, and why.
     pub unwatched: HashMap<Kind, String>,
+    /// Kinds that the API server no longer has in the version in which they were watched.
+    pub lost: Vec<Kind>,
 }
 
 impl Sightings {
@@ -117,6 +127,19 @@ impl Sightings {
         self.news.notify_one();
     }
 
+    fn add_unwatched(&self, kind: &Kind, why: &str) {
+        if self
+            .lock()
+            .unwatched
+            .get(kind)
+            .is_none_or(|known| known != why)
+        {
+            self.add(|state| {
+                state.unwatched.insert(kind.clone(), why.to_owned());
+            });
+        }
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -130,7 +153,8 @@ pub struct Observer {
     manager: Arc<str>,
     selector: String,
     sightings: Arc<Sightings>,
-    watched: HashSet<Kind>,
+    /// In which version, and how to end it.
+    watched: HashMap<Kind, (Arc<str>, AbortHandle)>,
     tasks: JoinSet<()>,
 }
 
@@ -143,7 +167,7 @@ impl Observer {
             manager: manager.into(),
             selector: format!("{LABEL_CONFIGURATION}={label}"),
             sightings: Arc::default(),
-            watched: HashSet::new(),
+            watched: HashMap::new(),
             tasks: JoinSet::new(),
         }
     }
@@ -155,12 +179,23 @@ impl Observer {
 
     /// Whether changes of a kind are seen.
     pub fn is_watched(&self, kind: &Kind) -> bool {
-        self.watched.contains(kind) && !self.sightings.lock().unwatched.contains_key(kind)
+        self.watched.contains_key(kind) && !self.sightings.lock().unwatched.contains_key(kind)
+    }
+
+    /// Watches a kind anew, if the resource is of another version than the one that is watched.
+    pub fn watch_anew(&mut self, kind: &Kind, resource: &kinds::Resource) {
+        let is_other = |(version, _): &(Arc<str>, AbortHandle)| *version != resource.version;
+        if self.watched.get(kind).is_some_and(is_other) {
+            if let Some((_, task)) = self.watched.remove(kind) {
+                task.abort();
+            }
+            self.watch(kind, resource);
+        }
     }
 
     /// The kinds whose objects are watched for how they fare.
     pub fn judged(&self) -> impl Iterator<Item = &Kind> {
-        let kinds = self.watched.iter();
+        let kinds = self.watched.keys();
         kinds.filter(|kind| !health::is_trivial(&kind.0, &kind.1))
     }
 
@@ -171,7 +206,12 @@ impl Observer {
 
     /// Watches a kind from now on, if it is not watched yet.
     pub fn watch(&mut self, kind: &Kind, resource: &kinds::Resource) {
-        if !resource.watchable || !self.watched.insert(kind.clone()) {
+        if self.watched.contains_key(kind) {
+            return;
+        }
+        if !resource.watchable {
+            let why = "the API server offers no watch of them";
+            self.sightings.add_unwatched(kind, why);
             return;
         }
         let api_resource = ApiResource {
@@ -202,7 +242,9 @@ impl Observer {
             selector: self.selector.clone(),
             sightings: Arc::clone(&self.sightings),
         };
-        self.tasks.spawn(watch.run());
+        let task = self.tasks.spawn(watch.run());
+        let version = Arc::from(resource.version.as_str());
+        self.watched.insert(kind.clone(), (version, task));
     }
 }
 
@@ -236,53 +278,56 @@ struct Watch<K> {
 
 impl<K: Shown> Watch<K> {
     async fn run(self) {
-        let mut streaming = true;
-        loop {
-            let wait = self.until_hopeless(&mut streaming).await;
-            sleep(wait).await;
-        }
-    }
-
-    /// Watches until going on is of no use, and says when to begin anew.
-    async fn until_hopeless(&self, streaming: &mut bool) -> Duration {
-        let mut config = watcher::Config::default()
+        let config = watcher::Config::default()
             .labels(&self.selector)
             .timeout(watch_seconds());
-        if *streaming {
-            // The first list as a stream of objects, never whole in memory on either side.
-            config = config.streaming_lists();
-        }
+        // The first list as a stream of objects, never whole in memory on either side.
+        self.follow(config.clone().streaming_lists(), true).await;
+        self.follow(config, false).await;
+    }
+
+    /// Watches for ever, or until it is clear that the API server streams no lists.
+    async fn follow(&self, config: watcher::Config, streaming: bool) {
         let mut stream = std::pin::pin!(watcher(self.api.clone(), config));
         let mut wait = RETRY.0;
+        let mut refusals = REFUSALS;
         let mut epoch = 0;
         while let Some(event) = stream.next().await {
             let error = match event {
                 Ok(event) => {
-                    wait = RETRY.0;
+                    // A list that begins has not been answered yet.
+                    if !matches!(event, Event::Init) {
+                        wait = RETRY.0;
+                        refusals = 0;
+                    }
                     self.event(event, &mut epoch);
                     continue;
                 }
                 Err(error) => error,
             };
-            match refusal(&error) {
+            let most = match refusal(&error) {
                 // Before streaming lists: 422, or 400 where the parameter is not known.
-                Some((400 | 422, _)) if *streaming => {
-                    *streaming = false;
-                    return Duration::ZERO;
+                Some((400 | 422, _)) if streaming => return,
+                Some((code @ 403..=405, message)) => {
+                    refusals += 1;
+                    if refusals > REFUSALS {
+                        self.sightings.add_unwatched(&self.kind, &message);
+                    }
+                    if code == 404 {
+                        let kind = self.kind.clone();
+                        self.sightings.add(|state| state.lost.push(kind));
+                    }
+                    FORBIDDEN
                 }
-                Some((403..=405, message)) => {
-                    self.sightings.add(|state| {
-                        state.unwatched.insert(self.kind.clone(), message);
-                    });
-                    return jitter(FORBIDDEN);
+                _ => {
+                    tracing::debug!(kind = %self.kind.1, %error, "watch interrupted");
+                    RETRY.1
                 }
-                _ => tracing::debug!(kind = %self.kind.1, %error, "watch interrupted"),
-            }
-            // Jitter: after the API server restarts, everyone's watches begin anew.
-            sleep(jitter(wait)).await;
-            wait = (wait * 2).min(RETRY.1);
+            };
+            // After the API server restarts, everyone's watches begin anew.
+            sleep(spread(wait)).await;
+            wait = (wait * 2).min(most);
         }
-        RETRY.0
     }
 
     fn event(&self, event: Event<K>, epoch: &mut u32) {

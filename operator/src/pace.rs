@@ -10,6 +10,12 @@ pub(crate) fn jitter(duration: Duration) -> Duration {
     duration.mul_f64(rand::rng().random_range(0.8..1.2))
 }
 
+/// A duration, up to twice as long or next to nothing: what ended for many at one moment does not
+/// begin anew for all of them at another.
+pub(crate) fn spread(duration: Duration) -> Duration {
+    duration.mul_f64(rand::rng().random_range(0.1..2.0))
+}
+
 /// Attempts that become rarer.
 pub(crate) struct Pace {
     first: Duration,

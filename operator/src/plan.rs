@@ -125,6 +125,8 @@ impl Plan {
 pub struct Terms<'a> {
     /// The namespace of objects that name none.
     pub namespace: &'a str,
+    /// Whether what is no longer as applied is applied again, though it is declared as before.
+    pub heals: bool,
     /// Whether what is no longer declared is deleted.
     pub prune: bool,
     /// Whether a problem of the commit may hide objects that are declared: nothing is deleted then.
@@ -171,9 +173,10 @@ pub fn plan(manifests: &Manifests, inventory: &Inventory, kinds: &Kinds, terms: 
         let create_only = one.options.sync == Sync::CreateOnly;
         let done = entry.is_some_and(|entry| {
             if create_only {
-                entry.applied.is_some() && entry.live != Live::Gone
+                entry.applied.is_some() && !(terms.heals && entry.live == Live::Gone)
             } else {
-                entry.is_left_alone() || (entry.digest == Some(digest) && entry.is_as_applied())
+                entry.is_left_alone()
+                    || (entry.digest == Some(digest) && (!terms.heals || entry.is_as_applied()))
             }
         });
         if done {

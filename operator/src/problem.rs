@@ -68,6 +68,10 @@ pub enum Reason {
     Immutable,
     /// The object, or one of its fields, belongs to someone else.
     Conflict,
+    /// The live object is not as it was applied, and is left so.
+    Drift,
+    /// Somebody changes the live object back again and again.
+    Fight,
     /// The object's namespace does not exist.
     NamespaceNotFound,
     /// Something that this object needs has a problem of its own.
@@ -115,6 +119,8 @@ impl Reason {
             Self::Invalid => "Invalid",
             Self::Immutable => "Immutable",
             Self::Conflict => "Conflict",
+            Self::Drift => "Drift",
+            Self::Fight => "Fight",
             Self::NamespaceNotFound => "NamespaceNotFound",
             Self::Blocked => "Blocked",
             Self::Unavailable => "Unavailable",
@@ -147,6 +153,11 @@ impl Reason {
     /// would do may be as wrong, and nothing is pruned.
     pub fn is_of_the_server(self) -> bool {
         self == Self::Unavailable
+    }
+
+    /// Whether it is about what the watches show, and not about what a sync did.
+    pub fn is_of_drift(self) -> bool {
+        matches!(self, Self::Drift | Self::Fight)
     }
 
     /// Whether it is a remark only: the objects at this place are applied all the same, and the

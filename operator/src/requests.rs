@@ -1,4 +1,4 @@
-//! The requests that act on objects: apply, create, amend, look, delete. They send and return as little as
+//! The requests that act on objects: apply, create, amend, look, read, delete. They send and return as little as
 //! they can, and keep what the server says apart from what went wrong on the way.
 
 use std::time::Duration;
@@ -14,7 +14,7 @@ use kube::{
     client::Body,
     core::{Status as Answer, response::StatusCause},
 };
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
 use crate::{
@@ -30,6 +30,9 @@ const PODS: &str = "50";
 /// Metadata is all that we want to know of an object that we have just written.
 const METADATA: &str =
     "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json";
+
+/// Objects as they are compared.
+const WHOLE: &str = "application/json";
 
 /// The API server's answer, when it is a refusal, or what came instead.
 #[derive(Debug, thiserror::Error)]
@@ -127,11 +130,28 @@ pub async fn apply(
     force: bool,
 ) -> Result<ObjectMeta, Error> {
     let force = if force { "true" } else { "false" };
-    let query = write_query(manager, Some(("force", force)));
+    let query = write_query(manager, &[("force", force)]);
     let body = serde_json::to_vec(object).expect("a JSON value can be written");
     let request = Request::patch(format!("{}?{query}", target.path()))
         .header(CONTENT_TYPE, "application/apply-patch+yaml");
     Ok(send(client, request, body).await?.metadata)
+}
+
+/// What an object would be if it were applied by force; nothing is written.
+///
+/// # Errors
+/// As [`apply`].
+pub async fn would_be(
+    client: &Client,
+    target: Target<'_>,
+    object: &Value,
+    manager: &str,
+) -> Result<Value, Error> {
+    let query = write_query(manager, &[("force", "true"), ("dryRun", "All")]);
+    let body = serde_json::to_vec(object).expect("a JSON value can be written");
+    let request = Request::patch(format!("{}?{query}", target.path()))
+        .header(CONTENT_TYPE, "application/apply-patch+yaml");
+    receive(client, request, body, WHOLE).await
 }
 
 /// Creates an object, or with `dry_run` finds out whether it could be created.
@@ -146,7 +166,8 @@ pub async fn create(
     manager: &str,
     dry_run: bool,
 ) -> Result<ObjectMeta, Error> {
-    let query = write_query(manager, dry_run.then_some(("dryRun", "All")));
+    let more: &[_] = if dry_run { &[("dryRun", "All")] } else { &[] };
+    let query = write_query(manager, more);
     let body = serde_json::to_vec(object).expect("a JSON value can be written");
     let request = Request::post(format!("{}?{query}", target.collection()))
         .header(CONTENT_TYPE, "application/json");
@@ -163,20 +184,18 @@ pub async fn amend(
     patch: &Value,
     manager: &str,
 ) -> Result<ObjectMeta, Error> {
-    let query = write_query(manager, None);
+    let query = write_query(manager, &[]);
     let body = serde_json::to_vec(patch).expect("a JSON value can be written");
     let request = Request::patch(format!("{}?{query}", target.path()))
         .header(CONTENT_TYPE, "application/json-patch+json");
     Ok(send(client, request, body).await?.metadata)
 }
 
-fn write_query(manager: &str, more: Option<(&str, &str)>) -> String {
+fn write_query(manager: &str, more: &[(&str, &str)]) -> String {
     let mut query = url::form_urlencoded::Serializer::new(String::new());
     query.append_pair("fieldManager", manager);
     query.append_pair("fieldValidation", "Strict");
-    if let Some((name, value)) = more {
-        query.append_pair(name, value);
-    }
+    query.extend_pairs(more);
     query.finish()
 }
 
@@ -188,6 +207,19 @@ pub async fn look(client: &Client, target: Target<'_>) -> Result<Option<ObjectMe
     let request = Request::get(target.path());
     match send(client, request, Vec::new()).await {
         Ok(partial) => Ok(Some(partial.metadata)),
+        Err(Error::Refused(refusal)) if refusal.code == 404 => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// An object, all of it; nothing when it does not exist.
+///
+/// # Errors
+/// As [`apply`].
+pub async fn read(client: &Client, target: Target<'_>) -> Result<Option<Value>, Error> {
+    let request = Request::get(target.path());
+    match receive(client, request, Vec::new(), WHOLE).await {
+        Ok(object) => Ok(Some(object)),
         Err(Error::Refused(refusal)) if refusal.code == 404 => Ok(None),
         Err(error) => Err(error),
     }
@@ -279,8 +311,17 @@ async fn send(
     request: http::request::Builder,
     body: Vec<u8>,
 ) -> Result<Partial, Error> {
+    receive(client, request, body, METADATA).await
+}
+
+async fn receive<T: DeserializeOwned>(
+    client: &Client,
+    request: http::request::Builder,
+    body: Vec<u8>,
+    accept: &str,
+) -> Result<T, Error> {
     let request = request
-        .header(ACCEPT, METADATA)
+        .header(ACCEPT, accept)
         .body(Body::from(body))
         .map_err(|error| Error::Illegible(format!("the object has no address: {error}")))?;
     let response = client.send(request).await.map_err(Error::Unreachable)?;

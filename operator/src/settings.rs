@@ -1,8 +1,8 @@
 //! What can be set about an operator process.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use gitmoor_crds::Scope;
+use gitmoor_crds::{GoDuration, Scope};
 use serde::{Deserialize, Serialize};
 
 /// The settings of an operator process. Durations are written like `30s`.
@@ -50,6 +50,9 @@ pub struct EngineSettings {
     pub guard_objects: usize,
     /// See `guard_objects`; in percent.
     pub guard_percent: usize,
+    /// How often objects of kinds that the operator may not watch are compared with what is
+    /// declared.
+    pub verify_interval: GoDuration,
 }
 
 impl Default for EngineSettings {
@@ -61,6 +64,7 @@ impl Default for EngineSettings {
             concurrency: 32,
             guard_objects: 10,
             guard_percent: 50,
+            verify_interval: GoDuration(Duration::from_mins(10)),
         }
     }
 }

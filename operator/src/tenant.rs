@@ -13,7 +13,7 @@ use tokio::{sync::watch, task::JoinSet, time::sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Assignment, engine::Engine, follow, observe::watch_seconds, pace::jitter, siblings::Siblings,
+    Assignment, engine::Engine, follow, observe::watch_seconds, pace::spread, siblings::Siblings,
 };
 
 /// How long to wait after the watch failed, at first and at most.
@@ -85,12 +85,15 @@ impl Followed {
         while let Some(event) = stream.next().await {
             match event {
                 Ok(event) => {
-                    wait = RETRY.0;
+                    // A list that begins has not been answered yet.
+                    if !matches!(event, Event::Init) {
+                        wait = RETRY.0;
+                    }
                     self.event(event);
                 }
                 Err(error) => {
                     tracing::warn!(%namespace, error = %Chain(&error), "watch of the configurations interrupted");
-                    sleep(jitter(wait)).await;
+                    sleep(spread(wait)).await;
                     wait = (wait * 2).min(RETRY.1);
                 }
             }

@@ -2,6 +2,9 @@
 //! servers.
 
 #[cfg(test)]
+#[path = "operator/differences.rs"]
+mod differences;
+#[cfg(test)]
 #[path = "operator/events.rs"]
 mod events;
 #[cfg(test)]

@@ -3,18 +3,22 @@
 
 use std::{
     collections::BTreeMap,
+    process::Stdio,
     sync::atomic::{AtomicU32, Ordering},
     time::Duration,
 };
 
 use anyhow::{Context as _, Result, bail};
+use base64::{Engine as _, prelude::BASE64_STANDARD};
 use gitmoor_cluster::{Mark, Request};
 use gitmoor_git::Repository;
 use gitmoor_operator::metrics::Metrics;
 use k8s_openapi::api::core::v1::ServiceAccount;
 use kube::{Api, Config, api::PostParams, core::ObjectMeta};
+use serde_json::json;
 use tempfile::TempDir;
 use tokio::{
+    process::{Child, Command},
     task::JoinHandle,
     time::{Instant, sleep},
 };
@@ -42,9 +46,19 @@ pub struct Lone<'a> {
     pub api: Relay,
     /// Between the operator and the Git server.
     pub git: Relay,
+    /// What the operator is started with.
+    pub settings: gitmoor_operator::Settings,
+    /// The test that is an operator, when it shall be a process of its own.
+    pub process: Option<&'static str>,
     config: Config,
     directory: TempDir,
-    running: Option<(JoinHandle<()>, CancellationToken)>,
+    running: Option<Life>,
+}
+
+/// A running operator.
+enum Life {
+    Task(JoinHandle<()>, CancellationToken),
+    Process(Child),
 }
 
 impl<'a> Lone<'a> {
@@ -86,26 +100,37 @@ impl<'a> Lone<'a> {
         let mut spec = world.spec(&namespace);
         spec.repository = format!("{}/{namespace}", git.url());
         let key = world.follow(&namespace, "shop", spec).await?;
+        let directory = tempfile::tempdir()?;
+        let mut settings = gitmoor_operator::Settings {
+            namespace: Some(namespace),
+            ..gitmoor_operator::Settings::default()
+        };
+        settings.engine.allow_http = true;
+        settings.engine.directory = directory.path().to_owned();
         Ok(Self {
             world,
             key,
             repository,
             api,
             git,
+            settings,
+            process: None,
             config,
-            directory: tempfile::tempdir()?,
+            directory,
             running: None,
         })
     }
 
     /// Starts the operator, with what its last life has left on the disk.
-    pub fn start(&mut self) {
-        let mut settings = gitmoor_operator::Settings {
-            namespace: Some(self.key.namespace.clone()),
-            ..gitmoor_operator::Settings::default()
-        };
-        settings.engine.allow_http = true;
-        settings.engine.directory = self.directory.path().to_owned();
+    ///
+    /// # Errors
+    /// When its process does not start.
+    pub fn start(&mut self) -> Result<()> {
+        if let Some(test) = self.process {
+            self.running = Some(Life::Process(self.start_process(test)?));
+            return Ok(());
+        }
+        let settings = self.settings.clone();
         let cancel = CancellationToken::new();
         let (config, end) = (self.config.clone(), cancel.clone());
         let task = tokio::spawn(async move {
@@ -115,26 +140,70 @@ impl<'a> Lone<'a> {
                 eprintln!("the operator ended: {error}");
             }
         });
-        self.running = Some((task, cancel));
+        self.running = Some(Life::Task(task, cancel));
+        Ok(())
+    }
+
+    /// Starts this program again, as an operator: a test of that name takes these variables.
+    fn start_process(&self, test: &str) -> Result<Child> {
+        let kubeconfig = self.directory.path().join("kubeconfig");
+        let ca = self.api.ca_pem().context("the relay speaks TLS")?;
+        let text = json!({
+            "apiVersion": "v1", "kind": "Config", "current-context": "relay",
+            "clusters": [{"name": "relay", "cluster": {
+                "server": self.api.url(),
+                "certificate-authority-data": BASE64_STANDARD.encode(ca),
+            }}],
+            "users": [{"name": "operator", "user": self.config.auth_info}],
+            "contexts": [{"name": "relay", "context": {"cluster": "relay", "user": "operator"}}],
+        });
+        std::fs::write(&kubeconfig, text.to_string())?;
+        let child = Command::new(std::env::current_exe()?)
+            .args(["--exact", test, "--nocapture"])
+            .env("GITMOOR_TEST_OPERATOR_KUBECONFIG", kubeconfig)
+            .env("GITMOOR_TEST_OPERATOR_NAMESPACE", &self.key.namespace)
+            .env(
+                "GITMOOR_TEST_OPERATOR_DIRECTORY",
+                &self.settings.engine.directory,
+            )
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()?;
+        Ok(child)
     }
 
     /// Ends the operator where it is; nothing of it is finished.
-    pub async fn die(&mut self) {
-        if let Some((task, _)) = self.running.take() {
-            task.abort();
-            // That it was ended is what was asked for.
-            let _ = task.await;
+    ///
+    /// # Errors
+    /// When its process cannot be killed.
+    pub async fn die(&mut self) -> Result<()> {
+        match self.running.take() {
+            Some(Life::Task(task, _)) => {
+                task.abort();
+                // That it was ended is what was asked for.
+                let _ = task.await;
+            }
+            Some(Life::Process(mut child)) => child.kill().await?,
+            None => {}
         }
+        Ok(())
     }
 
-    /// Lets the operator end in good order.
+    /// Lets the operator end in good order; one that is a process is killed.
     ///
     /// # Errors
     /// When it did not.
     pub async fn stop(&mut self) -> Result<()> {
-        if let Some((task, cancel)) = self.running.take() {
-            cancel.cancel();
-            task.await?;
+        match self.running.take() {
+            Some(Life::Task(task, cancel)) => {
+                cancel.cancel();
+                task.await?;
+            }
+            process => {
+                self.running = process;
+                self.die().await?;
+            }
         }
         Ok(())
     }
@@ -182,7 +251,7 @@ impl<'a> Lone<'a> {
         self.world.synced(&self.key, &commit).await?;
         self.stop().await?;
         let mark = self.world.mark()?;
-        self.start();
+        self.start()?;
         // So that what the watches show has been judged as well.
         self.world
             .eventually("its objects are watched", || async {
@@ -203,7 +272,11 @@ impl<'a> Lone<'a> {
         Ok(requests)
     }
 
-    async fn requests(&self, mark: Mark) -> Result<Vec<Request>> {
+    /// What the operator has asked of the API server since.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub async fn requests(&self, mark: Mark) -> Result<Vec<Request>> {
         let user = format!("system:serviceaccount:{}:{ACCOUNT}", self.key.namespace);
         let mut all = self.world.cluster.audit().since(mark).await?;
         all.retain(|request| request.user == user);
@@ -219,7 +292,7 @@ impl<'a> Lone<'a> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let prefix = format!("fresh-{}", COUNT.fetch_add(1, Ordering::Relaxed));
         let mut fresh = Lone::new(self.world, &prefix, tree).await?;
-        fresh.start();
+        fresh.start()?;
         let commit = fresh.repository.head()?;
         self.world.synced(&fresh.key, &commit).await?;
         let rest = |objects: BTreeMap<Id, Object>| -> BTreeMap<_, _> {

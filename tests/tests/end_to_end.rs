@@ -20,6 +20,9 @@ mod events;
 #[path = "end_to_end/failures.rs"]
 mod failures;
 #[cfg(test)]
+#[path = "end_to_end/heal.rs"]
+mod heal;
+#[cfg(test)]
 #[path = "end_to_end/health.rs"]
 mod health;
 #[cfg(test)]

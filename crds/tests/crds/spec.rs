@@ -44,6 +44,7 @@ async fn what_is_left_out_is_filled_in() {
             "timeout": "5m",
             "scope": "namespace",
             "prune": true,
+            "heal": "enforce",
             "pruneOnDelete": false,
             "adopt": false,
             "suspend": false,
@@ -81,6 +82,8 @@ async fn good_specs_are_accepted() {
         ),
         with("scope", json!("cluster")),
         with("prune", json!(false)),
+        with("heal", json!("detect")),
+        with("heal", json!("off")),
         with("pruneOnDelete", json!(true)),
         with("suspend", json!(true)),
     ];

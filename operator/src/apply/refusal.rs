@@ -27,6 +27,10 @@ pub(super) fn other_owners(refusal: &Refusal) -> Vec<&str> {
 pub(super) fn explain(work: &Work, configuration: &str, failure: &Failure) -> Problem {
     let (reason, message) = match failure {
         Failure::Request(error) => reason(&work.key, error),
+        Failure::Unreadable(what) => (
+            Reason::Unreadable,
+            format!("read the file from the Git store: {what}"),
+        ),
         Failure::Owned(owners) => (Reason::Conflict, belongs(configuration, owners)),
         Failure::NotReplaceable { immutable, refused } => {
             let (_, refused) = reason(&work.key, refused);

@@ -1,15 +1,19 @@
-//! What the watches saw: which objects are no longer as applied, and putting them right.
+//! What the watches saw: which objects are no longer as applied, and what is done about it. They are
+//! put right at once, and ever more rarely where somebody changes them back; or they are compared
+//! with what is declared, and what differs is shown.
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    time::Duration,
-};
+use std::{collections::HashMap, time::Duration};
 
+use gitmoor_crds::Heal;
 use tokio::time::Instant;
 
-use super::{Follow, LAG};
+use super::{
+    Follow, LAG,
+    turns::{Turns, longer},
+};
 use crate::{
     ObjectKey, Problem, Reason, inventory::Live, observe::Sighting, plan::Work, read::Sync,
+    tenant::Chain,
 };
 
 /// Within this time, healings of one object count as one fight.
@@ -18,36 +22,23 @@ const FIGHT: Duration = Duration::from_mins(5);
 /// So many healings are done at once; then each waits longer than the last.
 const PATIENCE: u32 = 4;
 
-/// The longest wait in a fight.
-const LONGEST: Duration = Duration::from_mins(5);
+/// The first wait in a fight, and the longest.
+const WAITS: (Duration, Duration) = (Duration::from_secs(2), Duration::from_mins(5));
 
-/// Objects that someone takes back again and again.
+/// Objects that someone changes back again and again.
 #[derive(Default)]
 pub(super) struct Fights {
-    rounds: HashMap<ObjectKey, (u32, Instant)>,
-    postponed: BTreeSet<(Instant, ObjectKey)>,
+    /// Those that are put right later.
+    pub(super) postponed: Turns,
+    /// When a fight is over.
+    ends: HashMap<ObjectKey, Instant>,
 }
 
 impl Fights {
-    /// When the next postponed object may be healed.
+    /// When something is to be done.
     pub(super) fn next(&self) -> Option<Instant> {
-        self.postponed.first().map(|(at, _)| *at)
-    }
-
-    /// Counts a healing, and says how long to wait before it.
-    fn round(&mut self, key: &ObjectKey) -> (u32, Duration) {
-        let now = Instant::now();
-        self.rounds
-            .retain(|_, (_, last)| now.duration_since(*last) < FIGHT);
-        let (rounds, last) = self.rounds.entry(key.clone()).or_insert((0, now));
-        *rounds += 1;
-        *last = now;
-        let extra = rounds.saturating_sub(PATIENCE);
-        let wait = match extra {
-            0 => Duration::ZERO,
-            extra => Duration::from_secs(1 << extra.min(16)).min(LONGEST),
-        };
-        (*rounds, wait)
+        let end = self.ends.values().min().copied();
+        self.postponed.next().into_iter().chain(end).min()
     }
 }
 
@@ -88,11 +79,12 @@ impl Follow {
                 .into_iter()
                 .map(|(kind, epoch)| (later, kind, epoch)),
         );
+        let every = self.tenant.engine.settings.verify_interval;
         let mut remarks: Vec<_> = state
             .unwatched
             .iter()
             .map(|((_, kind), why)| {
-                format!("{kind} objects cannot be watched, so drift in them is not seen ({why})")
+                format!("{kind} objects cannot be watched, so they are compared with what is declared every {every} ({why})")
             })
             .collect();
         remarks.sort();
@@ -100,8 +92,26 @@ impl Follow {
             self.facts.remarks = remarks;
             self.reporter.changed();
         }
+        if !state.lost.is_empty() {
+            self.other_versions().await;
+        }
+        self.plan_patrol();
         self.changed_inventory();
-        self.heal(suspects).await;
+        self.judge(suspects).await;
+    }
+
+    /// A kind is no longer served in the version in which it was watched: it may be in another.
+    async fn other_versions(&mut self) {
+        let discovery = &self.tenant.engine.discovery;
+        match discovery.refresh(&self.tenant.client, &self.kinds).await {
+            Ok(kinds) => self.kinds = kinds,
+            Err(error) => {
+                tracing::warn!(error = %Chain(&error), "the kinds are not known anew");
+            }
+        }
+        for (kind, resource) in self.kinds_to_watch() {
+            self.observer.watch_anew(&kind, &resource);
+        }
     }
 
     /// Takes in the lists that are complete: what they did not show is gone.
@@ -123,54 +133,99 @@ impl Follow {
                     .listed(&group, &kind, namespace.as_deref(), epoch),
             );
         }
-        self.heal(gone).await;
+        self.judge(gone).await;
     }
 
+    /// After a sync: what it has left, because it was as declared before.
+    pub(super) async fn judge_all(&mut self) {
+        let entries = self.inventory.iter();
+        let doubtful = entries
+            .filter(|(_, entry)| !entry.is_as_applied() || entry.is_suspicious())
+            .map(|(key, _)| key.clone())
+            .collect();
+        self.judge(doubtful).await;
+    }
+
+    /// Heals objects that were put off, and ends fights that nobody goes on with.
     pub(super) async fn heal_postponed(&mut self) {
-        let now = Instant::now();
-        let mut due = Vec::new();
-        while let Some((at, _)) = self.fights.postponed.first()
-            && *at <= now
-        {
-            due.extend(self.fights.postponed.pop_first().map(|(_, key)| key));
+        let mut works = Vec::new();
+        while let Some(key) = self.fights.postponed.take() {
+            works.extend(self.drifted(&key));
         }
-        let works: Vec<_> = due.iter().filter_map(|key| self.drifted(key)).collect();
+        let now = Instant::now();
+        let over = self.fights.ends.extract_if(|_, end| *end <= now);
+        for (key, _) in over.collect::<Vec<_>>() {
+            self.no_longer(&key, Reason::Fight);
+        }
         self.put_right(works).await;
     }
 
-    async fn heal(&mut self, suspects: Vec<ObjectKey>) {
+    /// Decides what is done about objects that may have drifted.
+    async fn judge(&mut self, suspects: Vec<ObjectKey>) {
+        self.fights.postponed.forget(FIGHT);
+        let heal = self.object.spec.heal;
         let mut works = Vec::new();
         for key in suspects {
             let Some(work) = self.drifted(&key) else {
+                self.no_longer(&key, Reason::Drift);
+                self.suspect(&key);
                 continue;
             };
-            let (rounds, wait) = self.fights.round(&key);
-            if wait.is_zero() {
-                works.push(work);
-                continue;
+            match heal {
+                Heal::Enforce if self.may_heal(&work) => works.push(work),
+                Heal::Detect => self.detected(&work),
+                Heal::Enforce | Heal::Off => {}
             }
-            self.fights
-                .postponed
-                .insert((Instant::now() + wait, key.clone()));
-            let message = format!(
-                "somebody has changed this object back {rounds} times; it is put right again in {} s: find out who else manages it",
-                wait.as_secs()
-            );
-            self.object_problems
-                .insert(key, work.problem(Reason::Conflict, message));
-            self.reporter.changed();
         }
         self.put_right(works).await;
     }
 
+    /// A problem is none any more.
+    pub(super) fn no_longer(&mut self, key: &ObjectKey, reason: Reason) {
+        let problem = self.object_problems.get(key);
+        if problem.is_some_and(|problem| problem.reason == reason) {
+            self.object_problems.remove(key);
+            self.reporter.changed();
+        }
+    }
+
+    /// Whether an object may be put right now. If not, it is a fight: that is later, and who the
+    /// other one is comes first.
+    pub(super) fn may_heal(&mut self, work: &Work) -> bool {
+        if self.fights.postponed.has(&work.key) {
+            return false;
+        }
+        let rounds = self.fights.postponed.count(&work.key);
+        let wait = longer(rounds, PATIENCE, WAITS.0, WAITS.1);
+        if wait.is_zero() {
+            return true;
+        }
+        self.fights.postponed.add(&work.key, wait);
+        self.fight(work, rounds, "");
+        self.checks.add(&work.key, Duration::ZERO);
+        false
+    }
+
+    /// Says that somebody changes an object back, and what.
+    pub(super) fn fight(&mut self, work: &Work, rounds: u32, what: &str) {
+        let message = format!(
+            "somebody changes this object back again and again, {rounds} times so far, and it is put right ever more rarely: find out who else manages it{what}"
+        );
+        let end = Instant::now() + FIGHT;
+        self.fights.ends.insert(work.key.clone(), end);
+        self.object_problems
+            .insert(work.key.clone(), work.problem(Reason::Fight, message));
+        self.reporter.changed();
+    }
+
     /// The work of putting an object right, when it needs that.
-    fn drifted(&mut self, key: &ObjectKey) -> Option<Work> {
+    pub(super) fn drifted(&mut self, key: &ObjectKey) -> Option<Work> {
         // What is declared now may not be applied yet, and all is looked at when it may.
         if self.facts.dependency.is_some() {
             return None;
         }
         let entry = self.inventory.find(key)?;
-        let Some(place) = entry.declared else {
+        if entry.declared.is_none() {
             if entry.live == Live::Gone && self.commit.is_some() {
                 // It was to go, and has gone.
                 self.inventory.remove(key);
@@ -179,24 +234,33 @@ impl Follow {
                 self.reporter.changed();
             }
             return None;
-        };
-        let one = self.manifests.declared.get(place as usize)?;
-        // Without a digest it was never applied: the sync tries that again.
-        let applied = entry.digest?;
-        let digest = one.digest.at(&one.path);
-        let done = match one.options.sync {
+        }
+        let (work, sync) = self.work(key)?;
+        let entry = self.inventory.find(key)?;
+        let done = match sync {
             Sync::Ignore => true,
             Sync::CreateOnly => entry.live != Live::Gone,
-            Sync::Enforce => entry.is_left_alone() || (applied == digest && entry.is_as_applied()),
+            Sync::Enforce => {
+                entry.is_left_alone()
+                    || (entry.digest == Some(work.digest) && entry.is_as_applied())
+            }
         };
-        if done {
-            return None;
-        }
-        let resource = self.kinds.find(&key.group, &one.version, &key.kind).ok()?;
-        Some(Work::of(key, &resource.plural, one, digest, Some(entry)))
+        (!done).then_some(work)
     }
 
-    async fn put_right(&mut self, works: Vec<Work>) {
+    /// The work of applying an object that was applied before.
+    pub(super) fn work(&self, key: &ObjectKey) -> Option<(Work, Sync)> {
+        let entry = self.inventory.find(key)?;
+        let one = self.manifests.declared.get(entry.declared? as usize)?;
+        // Without a digest it was never applied: the sync tries that again.
+        entry.digest?;
+        let resource = self.kinds.find(&key.group, &one.version, &key.kind).ok()?;
+        let digest = one.digest.at(&one.path);
+        let work = Work::of(key, &resource.plural, one, digest, Some(entry));
+        Some((work, one.options.sync))
+    }
+
+    pub(super) async fn put_right(&mut self, works: Vec<Work>) {
         if works.is_empty() {
             return;
         }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use gitmoor_crds::ANNOTATION_CONFIRM_PRUNE;
+use gitmoor_crds::{ANNOTATION_CONFIRM_PRUNE, Heal};
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt as _;
 use tokio::time::{Duration, Instant};
@@ -13,6 +13,7 @@ use crate::{
     ObjectKey, Problem, Reason,
     apply::{Holder, Outcome},
     metrics::{Ended, Part},
+    observe::Kind,
     plan::{Guard, Plan, Stage, Terms, Work, plan},
     siblings::Read,
     snapshot::CommitId,
@@ -66,7 +67,9 @@ impl Follow {
         }
         self.manifests = manifests.into();
         self.read_problems = problems;
-        self.object_problems.clear();
+        // What the watches have shown stays until they show something else.
+        self.object_problems
+            .retain(|_, problem| problem.reason.is_of_drift());
         let inventory = &self.inventory;
         self.contested.retain(|key| inventory.find(key).is_some());
         self.facts.counts.healed = 0;
@@ -171,6 +174,7 @@ impl Follow {
         });
         self.changed_inventory();
         self.reporter.changed();
+        self.judge_all().await;
         tracing::info!(%commit, changed = sent.changed, unchanged, pruned = pruned.gone, failed = sent.failed, took = ?started.elapsed(), "synced");
     }
 
@@ -212,6 +216,7 @@ impl Follow {
         let settings = &self.tenant.engine.settings;
         let terms = Terms {
             namespace: &self.tenant.assignment.namespace,
+            heals: self.object.spec.heal == Heal::Enforce,
             prune: self.object.spec.prune,
             hidden: self.is_hidden(),
             confirmed,
@@ -237,6 +242,7 @@ impl Follow {
             let objects = first
                 .iter()
                 .map(|work| (work.key.clone(), Arc::clone(&work.version)));
+            self.doubt_unseen(&first);
             match self
                 .store
                 .announce(&mut self.inventory, objects.collect::<Vec<_>>())
@@ -270,6 +276,9 @@ impl Follow {
             .flatten()
             .map(|work| (work.key.clone(), Arc::clone(&work.version)))
             .collect();
+        for stage in &plan.stages {
+            self.doubt_unseen(stage);
+        }
         if let Err(error) = self.store.announce(&mut self.inventory, objects).await {
             tracing::warn!(error = %Chain(&error), "nothing is applied, since the inventory cannot be written");
             if let Err(error) = self.store.reread_versions().await {
@@ -296,11 +305,23 @@ impl Follow {
         Ok(())
     }
 
+    /// What would not be put right after a crash is written down as unknown before it is applied.
+    fn doubt_unseen(&mut self, works: &[Work]) {
+        let heals = self.object.spec.heal == Heal::Enforce;
+        for work in works {
+            if !heals || !self.observer.is_watched(&kind_of(&work.key)) {
+                self.inventory.doubt(&work.key);
+            }
+        }
+    }
+
     /// Applies objects, each on its own.
     pub(super) async fn send(&mut self, works: Vec<Work>) -> Sent {
         let mut works = works;
         for work in &mut works {
-            work.wary = self.contested.contains(&work.key);
+            // What nobody watches may say by now that it is to be left alone.
+            let unseen = work.ours.is_some() && !self.observer.is_watched(&kind_of(&work.key));
+            work.wary = unseen || self.contested.contains(&work.key);
         }
         let applier = Arc::clone(&self.applier);
         let bodies = Arc::clone(&self.bodies);
@@ -321,7 +342,11 @@ impl Follow {
                 follow
                     .inventory
                     .applied(&work.key, &work.version, work.digest, seen, epoch);
-                follow.object_problems.remove(&work.key);
+                // A fight is over when nobody goes on with it.
+                let problem = follow.object_problems.get(&work.key);
+                if problem.is_some_and(|problem| problem.reason != Reason::Fight) {
+                    follow.object_problems.remove(&work.key);
+                }
                 follow.contested.remove(&work.key);
             }
             Outcome::Failed { problem, held_by } => {
@@ -359,6 +384,10 @@ impl Follow {
             None => problem,
         }
     }
+}
+
+pub(super) fn kind_of(key: &ObjectKey) -> Kind {
+    (Arc::clone(&key.group), Arc::clone(&key.kind))
 }
 
 /// A problem that is none of its own: that of another object is the one to solve.

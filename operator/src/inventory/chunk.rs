@@ -34,8 +34,15 @@ struct Line {
     uid: Option<String>,
     #[serde(rename = "f", default, skip_serializing_if = "Option::is_none")]
     fingerprint: Option<u64>,
+    #[serde(rename = "m", default, skip_serializing_if = "is_zero")]
+    generation: i64,
     #[serde(rename = "i", default, skip_serializing_if = "std::ops::Not::not")]
     opted_out: bool,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn is_zero(number: &i64) -> bool {
+    *number == 0
 }
 
 impl Inventory {
@@ -60,6 +67,7 @@ impl Inventory {
                 fingerprint: entry
                     .applied
                     .and_then(|(_, fingerprint)| fingerprint.map(|Fingerprint(hash)| hash)),
+                generation: entry.generation,
                 opted_out: entry.opted_out,
             };
             let mut text = serde_json::to_vec(&line).expect("a line is plain data");
@@ -109,6 +117,7 @@ impl Inventory {
                 version: line.version,
                 digest: line.digest.and_then(|digest| digest.parse::<Digest>().ok()),
                 applied,
+                generation: line.generation,
                 opted_out: line.opted_out,
                 ..Entry::default()
             };

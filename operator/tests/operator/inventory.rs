@@ -27,6 +27,7 @@ fn seen(uid: u128, version: u64, fingerprint: u64) -> Seen {
         uid,
         version,
         fingerprint: Some(Fingerprint(fingerprint)),
+        generation: 0,
         opted_out: false,
     }
 }
@@ -86,6 +87,27 @@ fn a_change_of_our_fields_is_drift_of_our_object() {
     let entry = inventory.find(&key("a")).unwrap();
     assert!(!entry.is_as_applied());
     assert_eq!(entry.ours(), Some(1));
+}
+
+#[test]
+fn a_generation_that_moves_while_nothing_of_ours_does_is_suspicious_until_it_is_verified() {
+    let mut inventory = with_one();
+    let moved = Seen {
+        generation: 2,
+        ..seen(1, 11, 100)
+    };
+    assert!(!inventory.find(&key("a")).unwrap().is_suspicious());
+    assert!(inventory.seen(&key("a"), moved, 1));
+    assert!(inventory.find(&key("a")).unwrap().is_suspicious());
+    inventory.verified(&key("a"));
+    assert!(!inventory.find(&key("a")).unwrap().is_suspicious());
+
+    // A restart does not forget it.
+    let bytes = inventory.encode(0);
+    let mut inventory = Inventory::default();
+    assert_eq!(inventory.decode(0, &bytes), Ok(()));
+    inventory.seen(&key("a"), moved, 1);
+    assert!(!inventory.find(&key("a")).unwrap().is_suspicious());
 }
 
 #[test]
@@ -180,6 +202,7 @@ fn growth_writes_the_new_chunks_and_later_those_that_lost() {
 fn an_object_that_asks_to_be_left_alone_is_and_a_restart_remembers_it() {
     let mut inventory = with_one();
     let asks = Seen {
+        generation: 0,
         opted_out: true,
         ..seen(1, 11, 100)
     };

@@ -85,6 +85,7 @@ fn manifests(declared: Vec<Declared>) -> Manifests {
 
 const TERMS: Terms<'static> = Terms {
     namespace: "shop",
+    heals: true,
     prune: true,
     hidden: false,
     confirmed: false,
@@ -110,6 +111,7 @@ fn applied(declared: &[Declared]) -> Inventory {
             uid: number,
             version: 1,
             fingerprint: Some(Fingerprint(1)),
+            generation: 0,
             opted_out: false,
         };
         inventory.applied(&key, &one.version, one.digest.at(&one.path), seen, 0);
@@ -414,6 +416,7 @@ fn an_object_that_asks_to_be_left_alone_is_not_applied() {
         uid: 1,
         version: 2,
         fingerprint: Some(Fingerprint(1)),
+        generation: 0,
         opted_out: true,
     };
     inventory.seen(&map_key("m0"), asks, 0);

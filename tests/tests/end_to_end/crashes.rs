@@ -183,6 +183,31 @@ async fn a_sync_survives_the_death_of_each_part() -> Result<()> {
         repository.commit(&[(&gone, &map(round, &value).1)], &[], "back again")?;
         world.synced(&key, &repository.head()?).await?;
     }
+    // The watches outlive the API server, and nobody lists again and again.
+    let mark = world.mark()?;
+    world.cluster.kill(Component::ApiServer)?;
+    world.cluster.resume(Component::ApiServer).await?;
+    world.cluster.wait_ready().await?;
+    let maps: kube::Api<k8s_openapi::api::core::v1::ConfigMap> =
+        kube::Api::namespaced(world.client(), &namespace);
+    let by_hand = kube::api::Patch::Merge(serde_json::json!({"data": {"value": "by hand"}}));
+    maps.patch("m0", &kube::api::PatchParams::default(), &by_hand)
+        .await?;
+    world
+        .eventually("the edit is healed", || async {
+            let data = world.config_map(&namespace, "m0").await?;
+            Ok(data.is_some_and(|data| data["value"] != "by hand"))
+        })
+        .await?;
+    let sent = world.cluster.audit().since(mark).await?;
+    for resource in ["configmaps", "sourcecontrolconfigurations"] {
+        let lists = sent.iter().filter(|one| {
+            let whole = one.verb == "list" || one.uri.contains("sendInitialEvents=true");
+            one.user == "operator" && one.resource == resource && whole
+        });
+        assert!(lists.count() <= 2, "{sent:#?}");
+    }
+
     // Nothing is leaked from the inventory, and nothing else was touched.
     let status = world.status(&key).await?;
     assert_eq!(

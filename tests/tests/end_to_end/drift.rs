@@ -183,21 +183,28 @@ async fn whoever_takes_a_field_back_again_and_again_is_answered_ever_more_rarely
     let (namespace, key) = started(world, "fight").await?;
     let maps: Api<ConfigMap> = Api::namespaced(world.client(), &namespace);
     let edit = json!({"data": {"colour": "red"}});
+    let parameters = PatchParams {
+        field_manager: Some("stubborn-controller".to_owned()),
+        ..PatchParams::default()
+    };
     let fighter = async {
         loop {
             let colour = maps.get("settings").await?.data.unwrap_or_default();
             if colour["colour"] == "blue" {
-                maps.patch("settings", &PatchParams::default(), &Patch::Merge(&edit))
+                maps.patch("settings", &parameters, &Patch::Merge(&edit))
                     .await?;
             }
             sleep(Duration::from_millis(10)).await;
         }
     };
-    let told = world.until(&key, "told of the fight", |status| {
-        status
-            .problems
-            .iter()
-            .any(|problem| problem.reason == "Conflict")
+    let told = world.until(&key, "told of the fight, and with whom", |status| {
+        status.problems.iter().any(|problem| {
+            let message = &problem.message;
+            problem.reason == "Fight"
+                && message.contains(
+                    r#".data.colour is "red", and should be "blue" (stubborn-controller)"#,
+                )
+        })
     });
     let status = tokio::select! {
         status = told => status?,

@@ -51,7 +51,7 @@ async fn sequence(seed: u64) -> Result<()> {
     let mut tree = Tree::default();
     tree.change(&mut rng);
     let mut lone = Lone::new(bare_world().await, "sequence", &tree).await?;
-    lone.start();
+    lone.start()?;
     for _ in 0..30 {
         match rng.random_range(0..20) {
             0..10 => {
@@ -63,12 +63,12 @@ async fn sequence(seed: u64) -> Result<()> {
             }
             10..15 => meddle(&lone, &mut rng).await?,
             15..17 => {
-                lone.die().await;
-                lone.start();
+                lone.die().await?;
+                lone.start()?;
             }
             17 => {
                 lone.stop().await?;
-                lone.start();
+                lone.start()?;
             }
             18 => {
                 lone.api.sever();
@@ -128,7 +128,7 @@ async fn fifty_commits_through_a_bad_network_end_right() -> Result<()> {
             }
         });
     }
-    lone.start();
+    lone.start()?;
     for round in 1..=50 {
         for _ in 0..rng.random_range(1..4) {
             tree.change(&mut rng);

@@ -46,23 +46,31 @@ fn lasting(before: &Tree, after: &Tree, applied: &BTreeMap<Id, Object>) -> BTree
         .collect()
 }
 
-/// Lets the first step meet its fate, then the second, until a life of the operator, from its start
-/// to its end, has fewer steps.
-async fn at_every_step(prefix: &str, fate: Fate) -> Result<()> {
+/// Lets one step after the other meet its fate, until a life of the operator, from its start to its
+/// end, has fewer steps.
+async fn at_steps(
+    prefix: &str,
+    fate: Fate,
+    steps: impl IntoIterator<Item = usize>,
+    process: Option<&'static str>,
+) -> Result<()> {
     let world = bare_world().await;
     let mut last = tree(0);
     let mut lone = Lone::new(world, prefix, &last).await?;
+    lone.process = process;
     let bystander = ["create", "configmap", "bystander", "--from-literal=a=b"];
     let namespace = lone.key.namespace.clone();
     world
         .kubectl(&[&["-n", &namespace], &bystander[..]].concat())
         .await?;
-    lone.start();
+    lone.start()?;
     lone.has(&last).await?;
     lone.stop().await?;
-    for step in 1.. {
+    let mut round = 0;
+    for step in steps {
         let before = lone.applied().await?;
-        let next = tree(step);
+        round += 1;
+        let next = tree(round);
         next.commit(&lone.repository, "next")?;
         let taken = Arc::new(AtomicUsize::new(0));
         for relay in [&lone.api, &lone.git] {
@@ -75,18 +83,18 @@ async fn at_every_step(prefix: &str, fate: Fate) -> Result<()> {
                 }
             });
         }
-        lone.start();
+        lone.start()?;
         let after = loop {
             tokio::select! {
                 after = lone.has(&next) => break after?,
                 () = lone.api.is_down() => {}
                 () = lone.git.is_down() => {}
             }
-            lone.die().await;
+            lone.die().await?;
             for relay in [&lone.api, &lone.git] {
                 relay.up();
             }
-            lone.start();
+            lone.start()?;
         };
         lone.stop().await?;
         // It may have met its fate while it was ending.
@@ -105,7 +113,7 @@ async fn at_every_step(prefix: &str, fate: Fate) -> Result<()> {
         }
     }
     lone.is_as_fresh(&last).await?;
-    lone.start();
+    lone.start()?;
     let commit = lone.repository.head()?;
     let status = world.synced(&lone.key, &commit).await?;
     lone.stop().await?;
@@ -121,18 +129,21 @@ async fn at_every_step(prefix: &str, fate: Fate) -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn whichever_step_fails_is_made_up_for() -> Result<()> {
     tokio::try_join!(
-        at_every_step("refused", Fate::Refused(500)),
-        at_every_step("lost", Fate::Severed),
-        at_every_step("unanswered", Fate::Unanswered),
+        at_steps("refused", Fate::Refused(500), 1.., None),
+        at_steps("lost", Fate::Severed, 1.., None),
+        at_steps("unanswered", Fate::Unanswered, 1.., None),
     )?;
     Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_death_before_or_after_any_step_is_made_up_for() -> Result<()> {
+    let process = Some("crashes::operator_process");
     tokio::try_join!(
-        at_every_step("death-before", Fate::Down),
-        at_every_step("death-after", Fate::DownUnanswered),
+        at_steps("death-before", Fate::Down, 1.., None),
+        at_steps("death-after", Fate::DownUnanswered, 1.., None),
+        // The same with a real process and a signal that it cannot catch.
+        at_steps("killed", Fate::DownUnanswered, (3..).step_by(3), process),
     )?;
     Ok(())
 }
