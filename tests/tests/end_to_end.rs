@@ -5,6 +5,9 @@
 #[path = "end_to_end/arm.rs"]
 mod arm;
 #[cfg(test)]
+#[path = "end_to_end/bombs.rs"]
+mod bombs;
+#[cfg(test)]
 #[path = "end_to_end/crashes.rs"]
 mod crashes;
 #[cfg(test)]

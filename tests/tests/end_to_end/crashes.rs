@@ -50,19 +50,31 @@ async fn operator_process() -> Result<()> {
     Ok(())
 }
 
-struct Operator<'a> {
-    world: &'a World,
-    namespace: &'a str,
-    directory: &'a std::path::Path,
+/// An operator as a process of its own, with the rights of `cluster-admin` in its namespace.
+pub(super) struct Operator<'a> {
+    pub(super) world: &'a World,
+    pub(super) namespace: &'a str,
+    pub(super) directory: &'a std::path::Path,
 }
 
 impl Operator<'_> {
     fn start(&self) -> Result<Child> {
+        self.start_within(u64::MAX)
+    }
+
+    /// Starts it with so much address space, in bytes, that no more of it can be memory.
+    pub(super) fn start_within(&self, space: u64) -> Result<Child> {
         let kubeconfig = self.directory.join("kubeconfig");
         self.world
             .cluster
             .write_kubeconfig(&kubeconfig, "operator", &["operators"])?;
-        Command::new(std::env::current_exe()?)
+        let limit = match space {
+            u64::MAX => "unlimited".to_owned(),
+            bytes => (bytes >> 10).to_string(),
+        };
+        Command::new("sh")
+            .args(["-c", "ulimit -v \"$0\" && exec \"$@\"", &limit])
+            .arg(std::env::current_exe()?)
             .args(["--exact", "crashes::operator_process", "--nocapture"])
             .env("GITMOOR_TEST_OPERATOR_KUBECONFIG", kubeconfig)
             .env("GITMOOR_TEST_OPERATOR_NAMESPACE", self.namespace)
