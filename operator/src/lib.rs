@@ -20,6 +20,7 @@ pub mod inventory;
 pub mod key;
 pub mod kinds;
 pub mod manifest;
+pub mod metadata;
 pub mod metrics;
 pub mod names;
 pub mod observe;

@@ -1,8 +1,9 @@
-//! The requests that act on objects: apply, create, amend, look, read, delete. They send and return as little as
-//! they can, and keep what the server says apart from what went wrong on the way.
+//! The requests that act on objects: apply, create, amend, look, read, delete. They send and return
+//! as little as they can, and keep what the server says apart from what went wrong on the way.
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::{
     Method, Request, StatusCode,
     header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER},
@@ -14,7 +15,6 @@ use kube::{
     client::Body,
     core::{Status as Answer, response::StatusCause},
 };
-use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
 use crate::{
@@ -22,6 +22,7 @@ use crate::{
     fingerprint::write_uid,
     health::{Status, health},
     kinds::api_version,
+    metadata,
 };
 
 /// How many pods of a workload are asked for their words.
@@ -110,14 +111,6 @@ fn push_segment(path: &mut String, text: &str) {
     }
 }
 
-#[derive(Deserialize)]
-struct Partial {
-    #[serde(default)]
-    kind: String,
-    #[serde(default)]
-    metadata: ObjectMeta,
-}
-
 /// Applies an object as a field manager, with strict validation.
 ///
 /// # Errors
@@ -134,7 +127,8 @@ pub async fn apply(
     let body = serde_json::to_vec(object).expect("a JSON value can be written");
     let request = Request::patch(format!("{}?{query}", target.path()))
         .header(CONTENT_TYPE, "application/apply-patch+yaml");
-    Ok(send(client, request, body).await?.metadata)
+    let (_, metadata) = send(client, request, body).await?;
+    Ok(metadata)
 }
 
 /// What an object would be if it were applied by force; nothing is written.
@@ -151,7 +145,7 @@ pub async fn would_be(
     let body = serde_json::to_vec(object).expect("a JSON value can be written");
     let request = Request::patch(format!("{}?{query}", target.path()))
         .header(CONTENT_TYPE, "application/apply-patch+yaml");
-    receive(client, request, body, WHOLE).await
+    whole(client, request, body).await
 }
 
 /// Creates an object, or with `dry_run` finds out whether it could be created.
@@ -171,7 +165,8 @@ pub async fn create(
     let body = serde_json::to_vec(object).expect("a JSON value can be written");
     let request = Request::post(format!("{}?{query}", target.collection()))
         .header(CONTENT_TYPE, "application/json");
-    Ok(send(client, request, body).await?.metadata)
+    let (_, metadata) = send(client, request, body).await?;
+    Ok(metadata)
 }
 
 /// Changes an object by a JSON patch.
@@ -188,7 +183,8 @@ pub async fn amend(
     let body = serde_json::to_vec(patch).expect("a JSON value can be written");
     let request = Request::patch(format!("{}?{query}", target.path()))
         .header(CONTENT_TYPE, "application/json-patch+json");
-    Ok(send(client, request, body).await?.metadata)
+    let (_, metadata) = send(client, request, body).await?;
+    Ok(metadata)
 }
 
 fn write_query(manager: &str, more: &[(&str, &str)]) -> String {
@@ -206,7 +202,7 @@ fn write_query(manager: &str, more: &[(&str, &str)]) -> String {
 pub async fn look(client: &Client, target: Target<'_>) -> Result<Option<ObjectMeta>, Error> {
     let request = Request::get(target.path());
     match send(client, request, Vec::new()).await {
-        Ok(partial) => Ok(Some(partial.metadata)),
+        Ok((_, metadata)) => Ok(Some(metadata)),
         Err(Error::Refused(refusal)) if refusal.code == 404 => Ok(None),
         Err(error) => Err(error),
     }
@@ -218,7 +214,7 @@ pub async fn look(client: &Client, target: Target<'_>) -> Result<Option<ObjectMe
 /// As [`apply`].
 pub async fn read(client: &Client, target: Target<'_>) -> Result<Option<Value>, Error> {
     let request = Request::get(target.path());
-    match receive(client, request, Vec::new(), WHOLE).await {
+    match whole(client, request, Vec::new()).await {
         Ok(object) => Ok(Some(object)),
         Err(Error::Refused(refusal)) if refusal.code == 404 => Ok(None),
         Err(error) => Err(error),
@@ -248,9 +244,9 @@ pub async fn delete(
         .header(CONTENT_TYPE, "application/json");
     match send(client, request, options.to_string().into_bytes()).await {
         // The object itself comes back when it stays for a while; else a Status does.
-        Ok(partial) => {
-            let stays = partial.kind != "Status" && partial.metadata.deletion_timestamp.is_some();
-            Ok(stays.then_some(partial.metadata))
+        Ok((kind, metadata)) => {
+            let stays = kind != "Status" && metadata.deletion_timestamp.is_some();
+            Ok(stays.then_some(metadata))
         }
         Err(Error::Refused(refusal)) if refusal.code == 404 => Ok(None),
         Err(error) => Err(error),
@@ -310,16 +306,30 @@ async fn send(
     client: &Client,
     request: http::request::Builder,
     body: Vec<u8>,
-) -> Result<Partial, Error> {
-    receive(client, request, body, METADATA).await
+) -> Result<(String, ObjectMeta), Error> {
+    let bytes = receive(client, request, body, METADATA).await?;
+    metadata::read(&bytes).map_err(|error| illegible(&error))
 }
 
-async fn receive<T: DeserializeOwned>(
+async fn whole(
+    client: &Client,
+    request: http::request::Builder,
+    body: Vec<u8>,
+) -> Result<Value, Error> {
+    let bytes = receive(client, request, body, WHOLE).await?;
+    serde_json::from_slice(&bytes).map_err(|error| illegible(&error))
+}
+
+fn illegible(error: &serde_json::Error) -> Error {
+    Error::Illegible(error.to_string())
+}
+
+async fn receive(
     client: &Client,
     request: http::request::Builder,
     body: Vec<u8>,
     accept: &str,
-) -> Result<T, Error> {
+) -> Result<Bytes, Error> {
     let request = request
         .header(ACCEPT, accept)
         .body(Body::from(body))
@@ -328,7 +338,7 @@ async fn receive<T: DeserializeOwned>(
     let (head, body) = response.into_parts();
     let bytes = body.collect().await.map_err(Error::Unreachable)?.to_bytes();
     if head.status.is_success() {
-        return serde_json::from_slice(&bytes).map_err(|error| Error::Illegible(error.to_string()));
+        return Ok(bytes);
     }
     let after = head
         .headers

@@ -11,6 +11,9 @@ mod bombs;
 #[path = "end_to_end/crashes.rs"]
 mod crashes;
 #[cfg(test)]
+#[path = "end_to_end/deep.rs"]
+mod deep;
+#[cfg(test)]
 #[path = "end_to_end/depends_on.rs"]
 mod depends_on;
 #[cfg(test)]
@@ -31,6 +34,9 @@ mod health;
 #[cfg(test)]
 #[path = "end_to_end/repositories.rs"]
 mod repositories;
+#[cfg(test)]
+#[path = "end_to_end/secrets.rs"]
+mod secrets;
 #[cfg(test)]
 #[path = "end_to_end/sequences.rs"]
 mod sequences;

@@ -10,6 +10,9 @@ use crate::{
 /// How much of the server's words is passed on, in bytes: a webhook may say anything.
 const WORDS: usize = 1024;
 
+/// The API server's word for a field that the schema does not have, or of the wrong type.
+const NO_TYPED_PATCH: &str = "failed to create typed patch object";
+
 /// The field managers that an answer names as owners of what we wanted to apply.
 pub(super) fn other_owners(refusal: &Refusal) -> Vec<&str> {
     let causes = refusal.causes.iter();
@@ -128,13 +131,7 @@ fn reason(key: &ObjectKey, error: &Error) -> (Reason, String) {
             ),
         ),
         422 => (Reason::Invalid, words),
-        // The API server's word for a field that the schema does not have, or of the wrong type.
-        500 if refusal
-            .message
-            .starts_with("failed to create typed patch object") =>
-        {
-            (Reason::Invalid, words)
-        }
+        500 if refusal.message.starts_with(NO_TYPED_PATCH) => (Reason::Invalid, words),
         500 if refusal.message.contains("failed calling webhook")
             || refusal.message.contains("failed to call webhook") =>
         {
@@ -176,15 +173,11 @@ pub(super) fn is_immutable(refusal: &Refusal) -> bool {
             || (has("updates to") && has("forbidden")))
 }
 
-/// The server's words. Of a Secret only which fields are at fault: validation quotes values.
+/// The server's words. Of a Secret only which fields are at fault: validation, webhooks and policies
+/// quote values.
 fn words(key: &ObjectKey, refusal: &Refusal) -> String {
-    if &*key.kind == "Secret" && matches!(refusal.code, 400 | 422) {
-        let fields: Vec<_> = refusal
-            .causes
-            .iter()
-            .map(|cause| cause.field.as_str())
-            .filter(|field| !field.is_empty())
-            .collect();
+    if &*key.kind == "Secret" && key.group.is_empty() && !is_about_no_value(refusal) {
+        let fields = fields(refusal);
         return if fields.is_empty() {
             "the API server refused the Secret; its words may quote values and are withheld: try `kubectl apply --dry-run=server`".to_owned()
         } else {
@@ -207,6 +200,32 @@ fn words(key: &ObjectKey, refusal: &Refusal) -> String {
     } else {
         text
     }
+}
+
+/// Whether a refusal has nothing to do with what an object holds.
+fn is_about_no_value(refusal: &Refusal) -> bool {
+    match refusal.code {
+        401 | 404 | 409 | 429 | 503 | 504 => true,
+        403 => {
+            refusal.message.contains(" is forbidden: User \"")
+                || refusal.message.contains(" is forbidden: exceeded quota: ")
+        }
+        _ => false,
+    }
+}
+
+/// The fields that a refusal names.
+fn fields(refusal: &Refusal) -> Vec<&str> {
+    let causes = refusal.causes.iter().map(|cause| cause.field.as_str());
+    let mut fields: Vec<_> = causes.filter(|field| !field.is_empty()).collect();
+    if fields.is_empty() && refusal.message.starts_with(NO_TYPED_PATCH) {
+        // `…, Kind=Secret): .data.key: expected string, got …`, or one such in each line.
+        fields.extend(refusal.message.lines().filter_map(|line| {
+            let mut parts = line.split(": ").map(str::trim);
+            parts.find(|part| part.starts_with('.'))
+        }));
+    }
+    fields
 }
 
 fn root(error: &dyn std::error::Error) -> String {

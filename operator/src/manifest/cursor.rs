@@ -44,6 +44,12 @@ impl<'a> Cursor<'a> {
         self.offset >= self.bytes.len()
     }
 
+    /// The line, from 1: at the end of a text that ends with a line break the one before it.
+    pub(super) fn line(&self) -> u32 {
+        let is_after_the_last = self.is_end() && self.mark.column == 0 && self.mark.line > 1;
+        self.mark.line - u32::from(is_after_the_last)
+    }
+
     /// How many bytes the line break so many bytes ahead has; none when there is none.
     fn line_break(&self, ahead: usize) -> usize {
         match [self.byte(ahead), self.byte(ahead + 1), self.byte(ahead + 2)] {

@@ -103,7 +103,7 @@ impl<'a> Scanner<'a> {
         self.peek()?;
         self.taken += 1;
         let end = Token {
-            line: self.at.mark.line,
+            line: self.at.line(),
             kind: Kind::End,
         };
         Ok(self.waiting.pop_front().unwrap_or(end))
@@ -114,7 +114,7 @@ impl<'a> Scanner<'a> {
     }
 
     fn error<T>(&self, what: &str) -> Result<T, Fault> {
-        Err(Fault::invalid(self.at.mark.line, what))
+        Err(Fault::invalid(self.at.line(), what))
     }
 
     fn push(&mut self, line: u32, kind: Kind) {
@@ -201,7 +201,7 @@ impl<'a> Scanner<'a> {
     /// Closes the block collections that begin to the right of a margin.
     fn close_blocks(&mut self, margin: usize) {
         while !self.in_brackets() && self.margin > margin {
-            self.push(self.at.mark.line, Kind::BlockEnd);
+            self.push(self.at.line(), Kind::BlockEnd);
             self.margin = self.margins.pop().unwrap_or(0);
         }
     }
@@ -210,7 +210,7 @@ impl<'a> Scanner<'a> {
     fn fetch(&mut self) -> Result<(), Fault> {
         self.skip_to_token();
         self.close_blocks(self.at.mark.column + 1);
-        let line = self.at.mark.line;
+        let line = self.at.line();
         if self.at.is_end() {
             self.close_blocks(0);
             self.end_key()?;
@@ -282,14 +282,14 @@ impl<'a> Scanner<'a> {
 
     fn indicator(&mut self, kind: Kind, key_allowed: bool) {
         self.key_allowed = key_allowed;
-        self.push(self.at.mark.line, kind);
+        self.push(self.at.line(), kind);
         self.at.skip();
     }
 
     fn open_bracket(&mut self, kind: Kind) -> Result<(), Fault> {
         self.begin_key()?;
         if self.candidates.len() > DEPTH {
-            return Err(Fault::too_deep(self.at.mark.line));
+            return Err(Fault::too_deep(self.at.line()));
         }
         self.candidates.push(Candidate {
             possible: false,

@@ -5,10 +5,13 @@ use std::borrow::Cow;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{Resource, api::ApiResource, core::DynamicResourceScope};
 use serde::{Deserialize, Deserializer, de::Error as _};
-use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::Shown;
-use crate::health::{Health, Status, health};
+use crate::{
+    health::{Health, Status, health},
+    metadata,
+};
 
 /// What is left of an object.
 #[derive(Clone, Debug)]
@@ -19,15 +22,13 @@ pub(super) struct Judged {
 
 impl<'de> Deserialize<'de> for Judged {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let mut object = Value::deserialize(deserializer)?;
-        let unwell = Some(health(&object)).filter(|health| health.status != Status::Current);
-        let metadata = object.get_mut("metadata").map(Value::take);
-        let metadata = metadata.unwrap_or_default();
-        let metadata = if metadata.is_null() {
-            ObjectMeta::default()
-        } else {
-            serde_json::from_value(metadata).map_err(D::Error::custom)?
-        };
+        let text = Box::<RawValue>::deserialize(deserializer)?;
+        // One that is nested too deep to be judged is there, at least.
+        let unwell = serde_json::from_str(text.get())
+            .ok()
+            .map(|object| health(&object))
+            .filter(|health| health.status != Status::Current);
+        let (_, metadata) = metadata::read(text.get().as_bytes()).map_err(D::Error::custom)?;
         Ok(Self { metadata, unwell })
     }
 }
@@ -37,7 +38,6 @@ impl Shown for Judged {
         self.unwell
     }
 }
-
 impl Resource for Judged {
     type DynamicType = ApiResource;
     type Scope = DynamicResourceScope;

@@ -285,6 +285,18 @@ fn json_files_hold_one_object_after_another() {
 }
 
 #[test]
+fn what_is_missing_at_the_end_is_a_fault_of_the_last_line() {
+    for text in ["[?", "a: [b\n", "a: b\nc: \"d\n", "a: b\nc: 'd\n", "- a: {"] {
+        let faults = parse(text.as_bytes()).faults;
+        let lines = u32::try_from(text.lines().count()).unwrap();
+        assert!(
+            faults.len() == 1 && faults[0].line <= lines,
+            "{text:?} {faults:?}"
+        );
+    }
+}
+
+#[test]
 fn a_template_is_called_one() {
     let (line, reason, message) = fault("kind: A\nmetadata:\n  {{ if .x }}\n  name: b\n");
     assert_eq!(reason, Reason::InvalidYaml);
