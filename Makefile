@@ -6,8 +6,9 @@ export PATH := $(PATH):/usr/local/go/bin:$(HOME)/.cargo/bin
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 CRD := crds/sourcecontrolconfigurations.yaml
 IMAGE ?= gitmoor:dev
+MINUTES ?= 5
 
-.PHONY: help demo test bench fmt lint generate check-generated build static image requirements
+.PHONY: help demo test bench fuzz fmt lint generate check-generated build static image requirements
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,6 +23,11 @@ test: ## Run every test; the last line is the total
 bench: requirements ## Measure speed and memory, each figure beside its limit
 	cargo build --release -p gitmoor -p gitmoor-bench
 	$(TARGET)/release/bench
+
+fuzz: requirements ## Fuzz the reader of manifests (needs cargo-fuzz; MINUTES=5)
+	mkdir -p operator/fuzz/corpus/manifest
+	cp operator/tests/operator/cases/*.yaml operator/tests/operator/cases/*.json operator/fuzz/corpus/manifest
+	cd operator && cargo fuzz run --sanitizer none manifest -- -max_total_time=$$(($(MINUTES) * 60)) -max_len=4096 -timeout=10 -rss_limit_mb=1024
 
 fmt: ## Format the code
 	cargo fmt --all

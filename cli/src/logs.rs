@@ -3,7 +3,12 @@
 use std::{env, io, io::IsTerminal as _};
 
 use clap::{Args, ValueEnum};
-use tracing_subscriber::{EnvFilter, filter::ParseError, fmt::SubscriberBuilder};
+#[cfg(feature = "opentelemetry")]
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::{
+    EnvFilter, Layer as _, Registry, filter::ParseError, fmt, layer::SubscriberExt as _,
+    util::SubscriberInitExt as _,
+};
 
 /// What is logged when nothing is asked for.
 const DEFAULT_LEVEL: &str = "info";
@@ -31,24 +36,64 @@ pub(crate) enum Error {
     /// The filter of `--log` or `GITMOOR_LOG` is none.
     #[error("read the log filter `{filter}`")]
     Filter { filter: String, source: ParseError },
+    /// Traces are asked for, and cannot be sent.
+    #[cfg(feature = "opentelemetry")]
+    #[error("send traces as OTEL_EXPORTER_OTLP_ENDPOINT says")]
+    Traces(#[from] opentelemetry_otlp::ExporterBuildError),
 }
 
-/// Starts the logs of this process.
-pub(crate) fn start(arguments: &Logs) -> Result<(), Error> {
+/// What must live as long as there is something to log.
+#[derive(Debug)]
+pub(crate) struct Started {
+    #[cfg(feature = "opentelemetry")]
+    _traces: Option<crate::traces::Traces>,
+}
+
+/// Starts the logs of this process, and its traces where they are built in and asked for.
+pub(crate) fn start(arguments: &Logs) -> Result<Started, Error> {
+    let filter = filter(&arguments.log)?;
     let terminal = io::stderr().is_terminal();
-    let builder = SubscriberBuilder::default()
-        .with_env_filter(filter(&arguments.log)?)
-        .with_writer(io::stderr);
     let format = if terminal { Format::Text } else { Format::Json };
-    match arguments.log_format.unwrap_or(format) {
-        Format::Json => builder.json().flatten_event(true).init(),
+    let lines = fmt::layer().with_writer(io::stderr);
+    let lines = match arguments.log_format.unwrap_or(format) {
+        Format::Json => lines.json().flatten_event(true).boxed(),
         // https://no-color.org
         Format::Text => {
             let plain = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-            builder.with_ansi(terminal && !plain).init();
+            lines.with_ansi(terminal && !plain).boxed()
         }
+    };
+    let subscriber = Registry::default().with(lines.with_filter(filter));
+    #[cfg(feature = "opentelemetry")]
+    {
+        let traces = crate::traces::start()?;
+        let spans = Targets::new().with_target("gitmoor", tracing::Level::INFO);
+        let layer = traces
+            .as_ref()
+            .map(|traces| traces.layer().with_filter(spans));
+        subscriber.with(layer).init();
+        Ok(Started { _traces: traces })
     }
-    Ok(())
+    #[cfg(not(feature = "opentelemetry"))]
+    {
+        subscriber.init();
+        if is_collector_named() {
+            tracing::warn!(
+                "this program was built without traces, so none are sent to the collector: build it with the feature opentelemetry"
+            );
+        }
+        Ok(Started {})
+    }
+}
+
+/// Whether OpenTelemetry's own variables name a collector.
+pub(crate) fn is_collector_named() -> bool {
+    [
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+    ]
+    .iter()
+    .any(|name| env::var_os(name).is_some_and(|value| !value.is_empty()))
 }
 
 /// A level alone is meant for this project's own code: the libraries below stay at `warn`.

@@ -14,6 +14,8 @@ mod reload;
 mod service;
 mod settings;
 mod telemetry;
+#[cfg(feature = "opentelemetry")]
+mod traces;
 
 use std::{io::Write as _, process::ExitCode};
 
@@ -62,9 +64,9 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    logs::start(&arguments.logs)?;
     // An error says only that there is a provider already, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
+    let _logs = logs::start(&arguments.logs)?;
     match arguments.command {
         Command::Agent(arguments) => agent::run(arguments),
         Command::Operator(arguments) => operator::run(arguments),

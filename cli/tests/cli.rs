@@ -10,5 +10,7 @@ mod cli {
     mod program;
     mod reload;
     mod services;
+    #[cfg(feature = "opentelemetry")]
+    mod traces;
     mod without_arm;
 }

@@ -344,7 +344,7 @@ impl Follow {
                 Ok(()) = learned.changed(), if active && waits => self.others_learned().await,
                 // A new kind is served a moment after it is there.
                 () = self.coming.news(), if active => self.retry.soon(Duration::from_millis(200)),
-                () = at(self.retry.due()) => self.sync().await,
+                () = at(self.retry.due()) => self.sync_again().await,
                 () = at(self.reporter.due()) => {
                     if self.report().await == Some(End::TakenOver) {
                         return End::TakenOver;
@@ -366,7 +366,7 @@ impl Follow {
 
     /// Another configuration has read a commit, or is gone: what waited for that is tried again.
     async fn others_learned(&mut self) {
-        self.sync().await;
+        self.sync_again().await;
         let Some(commit) = self.commit.filter(|_| self.waits) else {
             return;
         };

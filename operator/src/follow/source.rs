@@ -19,6 +19,7 @@ use tokio::{
     time::sleep,
 };
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 use crate::{
     fetch::{self, Credentials, Limits, Remote, Store},
@@ -136,6 +137,12 @@ impl Source {
         let store = self.store.clone();
         let tenant = Arc::clone(tenant);
         let cancel = cancel.clone();
+        let span = tracing::info_span!(
+            parent: None,
+            "fetch",
+            namespace = %tenant.assignment.namespace,
+            repository = %spec.repository
+        );
         self.asking = Some(tokio::spawn(async move {
             let credentials = credentials.map_err(|(reason, message)| Obstacle {
                 reason: reason.to_owned(),
@@ -153,7 +160,7 @@ impl Source {
             let remote = Remote::new(&spec.repository, branch, credentials, settings.allow_http)
                 .map_err(|error| obstacle(&error))?;
             let started = Instant::now();
-            let commit = store.fetch(remote, cancel).await;
+            let commit = store.fetch(remote, cancel).instrument(span).await;
             tenant.engine.metrics.took(Part::Fetch, started.elapsed());
             commit.map_err(|error| obstacle(&error))
         }));

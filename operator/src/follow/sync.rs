@@ -7,6 +7,7 @@ use gitmoor_crds::{ANNOTATION_CONFIRM_PRUNE, Heal};
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt as _;
 use tokio::time::{Duration, Instant};
+use tracing::{Instrument as _, Span};
 
 use super::Follow;
 use crate::{
@@ -41,13 +42,36 @@ pub(super) struct Sent {
 impl Follow {
     /// A commit has arrived: reads it and brings the cluster to it.
     pub(super) async fn arrived(&mut self, commit: CommitId) {
+        let span = self.span(commit);
+        self.read_and_sync(commit).instrument(span).await;
+    }
+
+    /// Brings the cluster to the commit that was read, again.
+    pub(super) async fn sync_again(&mut self) {
+        let Some(commit) = self.commit else {
+            return self.retry.reset();
+        };
+        let span = self.span(commit);
+        self.sync().instrument(span).await;
+    }
+
+    /// What traces show of one sync. It has no parent: that of the configuration lasts for ever.
+    fn span(&self, commit: CommitId) -> Span {
+        let namespace = &self.tenant.assignment.namespace;
+        let name = self.object.name_any();
+        tracing::info_span!(parent: None, "sync", %namespace, %name, %commit)
+    }
+
+    async fn read_and_sync(&mut self, commit: CommitId) {
         let mut reader = std::mem::take(&mut self.reader);
         let store = self.source.store();
         let paths = self.object.spec.paths.clone();
         let started = std::time::Instant::now();
         // Reading is the processor's work: a commit of thousands of new files takes a while, and
         // other configurations shall not wait for it.
+        let span = tracing::info_span!("read");
         let read = tokio::task::spawn_blocking(move || {
+            let _entered = span.entered();
             let result = store
                 .snapshot(commit)
                 .map(|snapshot| reader.read(&snapshot.files, &paths, &store));
@@ -87,7 +111,7 @@ impl Follow {
     }
 
     /// Brings the cluster to the commit that was read.
-    pub(super) async fn sync(&mut self) {
+    async fn sync(&mut self) {
         let Some(commit) = self.commit.filter(|_| !self.object.spec.suspend) else {
             self.retry.reset();
             return;
@@ -100,7 +124,7 @@ impl Follow {
         let started = Instant::now();
         self.waits = false;
         let again = self.retry.due().is_some();
-        let mut plan = self.plan(commit);
+        let mut plan = tracing::info_span!("plan").in_scope(|| self.plan(commit));
         let mut sent = Sent::default();
         if plan.kinds_missing || std::mem::take(&mut self.kinds_in_doubt) {
             match self.bring_kinds(commit, plan).await {
@@ -109,13 +133,19 @@ impl Follow {
             }
         }
         let (total, unchanged) = (plan.to_apply(), plan.unchanged);
-        if self.announce(&plan).await.is_err() {
+        let announced = self.announce(&plan);
+        if announced
+            .instrument(tracing::info_span!("announce"))
+            .await
+            .is_err()
+        {
             self.retry.failed();
             self.reporter.changed();
             return;
         }
         for stage in std::mem::take(&mut plan.stages) {
-            let stage = self.send(stage).await;
+            let span = tracing::info_span!("apply", objects = stage.len());
+            let stage = self.send(stage).instrument(span).await;
             sent.changed += stage.changed;
             sent.failed += stage.failed;
             sent.doubtful |= stage.doubtful;
@@ -137,7 +167,8 @@ impl Follow {
         let pruned = if sent.doubtful {
             Default::default()
         } else {
-            self.prune(&mut plan).await
+            let span = tracing::info_span!("prune", objects = plan.prune.len());
+            self.prune(&mut plan).instrument(span).await
         };
         if pruned.stopped {
             return self.stopped();
