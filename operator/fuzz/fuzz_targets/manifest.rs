@@ -30,8 +30,11 @@ fuzz_target!(|bytes: &[u8]| {
         // A file that begins with a brace is read as JSON first.
         let yaml = [b"# YAML\n", &*sent].concat();
         let again = parse(&yaml);
-        // Some JSON is no YAML: keys without an end, characters that must be escaped.
-        if again.faults.is_empty() && again.documents.len() == 1 {
+        // Some JSON is no YAML, such as keys without an end; and what YAML 1.1 takes for a line
+        // break, JSON does not.
+        let breaks = ['\u{85}', '\u{2028}', '\u{2029}'];
+        let is_alike = !String::from_utf8_lossy(&sent).contains(breaks);
+        if is_alike && again.faults.is_empty() && again.documents.len() == 1 {
             assert_eq!(again.documents[0].value, document.value);
         }
     }

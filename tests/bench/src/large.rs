@@ -16,7 +16,7 @@ use tokio::time::sleep;
 
 use crate::{
     cold::{operator, start_operator},
-    live::Values,
+    live::{Read, Values},
     program::Program,
     report::{Figure, Report, median, quantile},
     stage::{OPERATOR, Setting, Stage, commit},
@@ -29,12 +29,14 @@ const SOMEBODY: &str = "somebody";
 /// An operator that has applied its repository.
 pub(crate) struct Scene {
     pub(crate) stage: Stage,
-    namespace: &'static str,
-    repository: Repository,
+    pub(crate) namespace: &'static str,
+    pub(crate) repository: Repository,
     /// How many files, and how many objects in each.
-    files: usize,
-    each: usize,
+    pub(crate) files: usize,
+    pub(crate) each: usize,
     pub(crate) program: Program,
+    /// How long the first sync took.
+    cold: Duration,
 }
 
 impl Scene {
@@ -45,8 +47,10 @@ impl Scene {
         let commit = commit(&repository, &maps(files, each))?;
         let program = operator(&stage, namespace).await?;
         let spec = SourceControlConfigurationSpec::new(stage.front.url("maps"));
+        let start = Instant::now();
         stage.follow(namespace, spec).await?;
         stage.applied(namespace, &commit).await?;
+        let cold = start.elapsed();
         let this = Self {
             stage,
             namespace,
@@ -54,12 +58,44 @@ impl Scene {
             files,
             each,
             program,
+            cold,
         };
         this.quiet().await?;
         Ok(this)
     }
 
-    fn objects(&self) -> usize {
+    /// How long the first sync took, until the status said so.
+    pub(crate) fn cold(&self, report: &mut Report) -> Result<()> {
+        let cpu = self.program.usage()?.cpu;
+        let objects = to_f64(self.objects());
+        report.add(
+            Figure::new(
+                "growth",
+                format!("first sync of {} objects, each", self.objects()),
+                milliseconds(self.cold) / objects,
+                "ms",
+            )
+            .beside(format!(
+                "{:.1} s in all; {:.2} ms CPU of the operator for each",
+                self.cold.as_secs_f64(),
+                milliseconds(cpu) / objects
+            )),
+        );
+        Ok(())
+    }
+
+    /// What is measured at each size.
+    pub(crate) async fn growing(&mut self, report: &mut Report) -> Result<()> {
+        self.change(report, 6).await.context("a changed line")?;
+        self.drift(report, 60).await.context("drift")?;
+        let usage = self.program.usage()?;
+        let what = format!("resident memory at {} objects", self.objects());
+        let figure = Figure::new("growth", what, usage.resident, "MiB");
+        report.add(figure.beside(usage.note()));
+        Ok(())
+    }
+
+    pub(crate) fn objects(&self) -> usize {
         self.files * self.each
     }
 
@@ -81,6 +117,7 @@ impl Scene {
             files,
             each,
             program,
+            cold,
         } = self;
         program.stop().await?;
         let program = start_operator(&stage, namespace).await?;
@@ -91,6 +128,7 @@ impl Scene {
             files,
             each,
             program,
+            cold,
         };
         this.quiet().await?;
         Ok(this)
@@ -193,6 +231,7 @@ impl Scene {
         let apply = PatchParams::apply(SOMEBODY);
         api.patch("echo", &apply, &Patch::Apply(&own)).await?;
         let (mut healed, mut echoes) = (Vec::new(), Vec::new());
+        let read = Read::start(&self.stage, self.namespace).await?;
         let cpu = self.program.usage()?.cpu;
         for round in 0..rounds {
             // An object of nobody's: what a patch and its echo on a watch take by themselves.
@@ -215,6 +254,7 @@ impl Scene {
             healed.push(milliseconds(back - drifted.min(answered)));
         }
         let cpu = milliseconds(self.program.usage()?.cpu - cpu) / to_f64(rounds);
+        let bytes = to_f64(read.bytes()) / to_f64(rounds);
         for (what, share, limit, aim) in [
             ("median", 0.5, 15.0, 8.0),
             ("99th percentile", 0.99, 100.0, 25.0),
@@ -229,7 +269,7 @@ impl Scene {
                 .limit(limit)
                 .aim(aim)
                 .beside(format!(
-                    "of {rounds}; a bare patch until its echo on the watch: {:.1}; most {:.1}; {cpu:.1} ms CPU each",
+                    "of {rounds}; a bare patch until its echo on the watch: {:.1}; most {:.1}; each {cpu:.1} ms CPU and {bytes:.0} bytes of a watch like the operator's",
                     quantile(&echoes, share),
                     quantile(&healed, 1.0)
                 )),
@@ -284,7 +324,10 @@ impl Scene {
     }
 
     /// Writes of objects of the repository, and not of the operator's own.
-    async fn writes_of_objects(&self, mark: gitmoor_cluster::Mark) -> Result<Vec<Request>> {
+    pub(crate) async fn writes_of_objects(
+        &self,
+        mark: gitmoor_cluster::Mark,
+    ) -> Result<Vec<Request>> {
         let user = self.user();
         let mut requests = self.stage.requests(mark, |one| one == user).await?;
         requests.retain(|request| {
@@ -305,10 +348,10 @@ fn first(requests: &[Request]) -> String {
     })
 }
 
-fn milliseconds(duration: Duration) -> f64 {
+pub(crate) fn milliseconds(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1000.0
 }
 
-fn to_f64(count: usize) -> f64 {
+pub(crate) fn to_f64(count: usize) -> f64 {
     u32::try_from(count).map_or(f64::NAN, f64::from)
 }

@@ -1,15 +1,25 @@
 //! What becomes live, as an outsider sees it who watches: how many objects of packages there are,
-//! and the values of ConfigMaps.
+//! the values of ConfigMaps, and how many bytes that takes.
 
-use std::{collections::HashMap, time::Instant};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Instant,
+};
 
 use anyhow::{Context as _, Result};
 use futures::StreamExt as _;
 use gitmoor_crds::LABEL_CONFIGURATION;
+use http::{Request, header::ACCEPT};
+use http_body_util::BodyExt as _;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{
     Api,
     api::{ApiResource, DynamicObject, GroupVersionKind, ListParams, WatchEvent, WatchParams},
+    client::Body,
     core::PartialObjectMeta,
 };
 use tokio::{
@@ -72,6 +82,48 @@ impl Count {
             .and_then(Result::ok)
             .with_context(|| format!("{wanted} objects are not live after {LIMIT:?}"))?;
         Ok(now)
+    }
+}
+
+/// Counts what comes on a watch like that of an operator: metadata alone, of what carries a label.
+pub(crate) struct Read {
+    bytes: Arc<AtomicUsize>,
+    _tasks: JoinSet<()>,
+}
+
+impl Read {
+    /// Counts from now on.
+    pub(crate) async fn start(stage: &Stage, namespace: &str) -> Result<Self> {
+        let api: Api<ConfigMap> = Api::namespaced(stage.client.clone(), namespace);
+        let now = api.list_metadata(&ListParams::default().limit(1)).await?;
+        let version = now.metadata.resource_version.unwrap_or_default();
+        let request = Request::get(format!(
+            "/api/v1/namespaces/{namespace}/configmaps?watch=true&resourceVersion={version}&timeoutSeconds={WATCH}&labelSelector={LABEL_CONFIGURATION}"
+        ))
+        .header(
+            ACCEPT,
+            "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1",
+        )
+        .body(Body::empty())?;
+        let mut body = stage.client.send(request).await?.into_body();
+        let bytes = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&bytes);
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async move {
+            while let Some(Ok(frame)) = body.frame().await {
+                let length = frame.data_ref().map_or(0, |data| data.len());
+                count.fetch_add(length, Ordering::Relaxed);
+            }
+        });
+        Ok(Self {
+            bytes,
+            _tasks: tasks,
+        })
+    }
+
+    /// How many bytes have come.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes.load(Ordering::Relaxed)
     }
 }
 

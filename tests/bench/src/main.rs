@@ -3,6 +3,7 @@
 //! shipped, in a process of its own.
 
 mod cold;
+mod commits;
 mod front;
 mod large;
 mod live;
@@ -23,7 +24,7 @@ use report::Report;
 
 /// Measures the speed and memory of Gitmoor.
 ///
-/// It takes some 20 minutes. Other work on the machine makes every figure worse; the load average is
+/// It takes some 30 minutes. Other work on the machine makes every figure worse; the load average is
 /// printed with each.
 #[derive(Debug, Parser)]
 struct Arguments {
@@ -49,8 +50,12 @@ enum Measurement {
     Tenants,
     /// One changed line of 10,000 objects.
     Change,
+    /// 100 commits as fast as they can be made, at 1,000 objects.
+    Commits,
     /// Drift to healed at 10,000 objects.
     Drift,
+    /// First sync, changed line, drift and memory at 1,000, 10,000 and 50,000 objects.
+    Growth,
     /// Nothing changes at 10,000 objects.
     Steady,
     /// Memory of an idle agent, and of operators with 100 and 10,000 objects.
@@ -142,6 +147,19 @@ async fn measure(arguments: &Arguments, report: &mut Report) -> Result<()> {
         let mut scene = Scene::start("files", scaled(500.0), 20).await?;
         scene.change(report, 12).await.context("a changed line")?;
         scene.program.stop().await?;
+    }
+    if wanted(Measurement::Commits) {
+        let scene = Scene::start("commits", scaled(1000.0), 1).await?;
+        scene.commits(report, 100).await.context("rapid commits")?;
+        scene.program.stop().await?;
+    }
+    if wanted(Measurement::Growth) {
+        for count in [1000.0, 10_000.0, 50_000.0] {
+            let mut scene = Scene::start("growth", scaled(count), 1).await?;
+            scene.cold(report)?;
+            scene.growing(report).await?;
+            scene.program.stop().await?;
+        }
     }
     if wanted(Measurement::Tenants) {
         let tenants = scaled(1000.0);
