@@ -23,6 +23,7 @@ mod portal {
     mod durability;
     mod limits;
     mod login;
+    mod news;
     mod sealed;
     mod secrecy;
     mod server;
@@ -44,8 +45,10 @@ mod on_postgres {
     mod data_plane;
     mod durability;
     mod login;
+    mod news;
     mod outage;
     mod server;
+    mod several;
     mod start;
     mod surroundings;
     mod tokens;

@@ -53,7 +53,8 @@ async fn a_configuration_put_to_the_portal_arrives_and_its_status_comes_back() {
             "clientSecretFile": directory.path().join("secret"),
             "authority": url,
         }},
-        "pollInterval": "1s",
+        // The portal says when there is news.
+        "pollInterval": "1h",
     }))
     .unwrap();
     // As Deployments, of which no pod runs here: the status is the test's.
