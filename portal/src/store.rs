@@ -1,6 +1,7 @@
 //! What the portal keeps, in SQLite or PostgreSQL: configurations with their secrets and status, clusters,
 //! and the principals who may call. What is written is on the disk before it is acknowledged.
 
+mod backup;
 mod changes;
 mod clusters;
 mod configurations;
@@ -13,6 +14,7 @@ mod principals;
 mod rows;
 mod sealing;
 
+pub use backup::{BackupError, back_up, restore};
 pub(crate) use clusters::{ClusterRecord, ClusterWrite};
 pub(crate) use configurations::{Condition, Page, PutError, ReportError, Written};
 pub(crate) use groups::{GroupRecord, GroupWrite};

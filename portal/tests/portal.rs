@@ -17,6 +17,7 @@ mod portal {
 
     mod agent;
     mod arm;
+    mod backup;
     mod clusters;
     mod conditions;
     mod data_plane;
@@ -40,6 +41,7 @@ mod on_postgres {
     const ENGINE: crate::Engine = crate::Engine::Postgres;
 
     mod arm;
+    mod backup;
     mod clusters;
     mod conditions;
     mod data_plane;
