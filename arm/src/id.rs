@@ -153,6 +153,27 @@ fn check_cluster(id: &ArmId) -> Result<(), String> {
 pub struct ClusterId(ArmId);
 
 impl ClusterId {
+    /// The cluster of that type, such as `connectedClusters`, and name in a resource group.
+    ///
+    /// # Errors
+    /// When there is no such type, or one of the others cannot be part of an id.
+    pub fn new(
+        subscription: &str,
+        resource_group: &str,
+        cluster_type: &str,
+        name: &str,
+    ) -> Result<Self, IdError> {
+        let known = CLUSTER_TYPES
+            .iter()
+            .find(|(_, kind)| kind.eq_ignore_ascii_case(cluster_type));
+        // Of an unknown one the provider does not matter.
+        let (provider, _) = known.unwrap_or(&CLUSTER_TYPES[0]);
+        format!(
+            "/subscriptions/{subscription}/resourceGroups/{resource_group}/providers/{provider}/{cluster_type}/{name}"
+        )
+        .parse()
+    }
+
     /// The id of any resource that this is.
     pub fn arm_id(&self) -> &ArmId {
         &self.0

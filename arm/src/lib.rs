@@ -25,10 +25,12 @@ mod settings;
 mod version;
 mod wire;
 
-pub use client::{Client, Listed, TransportError, Version, jittered};
+pub use client::{Client, TransportError, jittered};
 pub use error::{Error, FileError, Retry, TokenError};
 pub use id::{ArmId, ClusterId, ConfigurationId, IdError};
-pub use params::{OperatorParams, POLL_INTERVAL_RANGE, ParamProblem, normalised_operator_params};
+pub use params::{
+    OperatorParams, POLL_INTERVAL_RANGE, ParamProblem, normalised_operator_params, with_flags,
+};
 pub use rules::{
     FieldError, MAX_NAME, MAX_OPERATOR_NAME, MAX_WITH_HELM, ProtectedChange, PutRequest,
     RepositoryError, check, check_name, repository_url, unsupported,

@@ -20,6 +20,11 @@ pub const POLL_INTERVAL_RANGE: RangeInclusive<Duration> =
 const MAX_PATHS: usize = 64;
 const MAX_PATH: usize = 1024;
 const MAX_BRANCH: usize = 255;
+const MAX_REQUESTED_AT: usize = 64;
+
+/// Gitmoor's own flags, without their hyphens: ARM has no other place for what they say.
+const SUSPEND: &str = "gitmoor-suspend";
+const REQUESTED_AT: &str = "gitmoor-requested-at";
 
 /// The flags of an operator.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -38,6 +43,10 @@ pub struct OperatorParams {
     /// `--sync-garbage-collection`: whether objects that the repository no longer has are deleted.
     /// Flux v1 does so only when told.
     pub garbage_collection: bool,
+    /// `--gitmoor-suspend`: nothing is fetched, applied or healed.
+    pub suspend: bool,
+    /// `--gitmoor-requested-at`: any new value makes the operator ask the repository at once.
+    pub requested_at: Option<String>,
     /// The other flags that were given and have no effect, by name.
     pub without_effect: Vec<String>,
 }
@@ -88,6 +97,10 @@ impl OperatorParams {
                 Effect::GarbageCollection => {
                     read_switch(&last).map(|on| params.garbage_collection = on)
                 }
+                Effect::Suspend => read_switch(&last).map(|on| params.suspend = on),
+                Effect::RequestedAt => {
+                    check_requested_at(&last).map(|()| params.requested_at = Some(last))
+                }
                 Effect::None => {
                     params.without_effect.push(flag.clone());
                     Ok(())
@@ -123,6 +136,49 @@ pub fn normalised_operator_params(text: &str) -> String {
         (false, true) => "--git-readonly".to_owned(),
         (false, false) => format!("--git-readonly {text}"),
     }
+}
+
+/// The same flags, with these in the place of any of the same names; nothing for a flag takes it
+/// away, and an empty text is a switch that is on. A text that cannot be read stays as it is: what is
+/// wrong with it is for [`OperatorParams::parse`] to say.
+pub fn with_flags(text: &str, changes: &[(&str, Option<&str>)]) -> String {
+    let Some(words) = shlex::split(text) else {
+        return text.to_owned();
+    };
+    let mut kept = Vec::new();
+    let mut words = words.into_iter().peekable();
+    while let Some(word) = words.next() {
+        let flag = word.strip_prefix("--").unwrap_or_default();
+        let (name, inline) = match flag.split_once('=') {
+            Some((name, _)) => (name, true),
+            None => (flag, false),
+        };
+        let value = (!inline && flags::form(name) == Form::Value)
+            .then(|| words.next_if(|next| !next.starts_with("--")))
+            .flatten();
+        if !changes.iter().any(|(changed, _)| *changed == name) {
+            kept.push(word);
+            kept.extend(value);
+        }
+    }
+    for (name, value) in changes {
+        match value {
+            Some("") => kept.push(format!("--{name}")),
+            Some(value) => kept.push(format!("--{name}={value}")),
+            None => {}
+        }
+    }
+    // `shlex` would put quotation marks around each `=`.
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./=:,@+".contains(&byte);
+    let words: Result<Vec<_>, _> = kept
+        .iter()
+        .map(|word| match word.bytes().all(plain) && !word.is_empty() {
+            true => Ok(word.into()),
+            false => shlex::try_quote(word),
+        })
+        .collect();
+    // A word with a zero byte is refused by the checks.
+    words.map_or_else(|_| text.to_owned(), |words| words.join(" "))
 }
 
 /// The values of each flag, in the order in which they were given.
@@ -203,6 +259,16 @@ fn path_is_right(path: &str) -> bool {
         && !path.starts_with('/')
         && !path.contains(char::is_control)
         && path.split('/').all(|part| part != "..")
+}
+
+fn check_requested_at(value: &str) -> Result<(), String> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-+:.TZ".contains(&byte);
+    if value.is_empty() || value.len() > MAX_REQUESTED_AT || !value.bytes().all(plain) {
+        return Err(format!(
+            "write a date such as 2026-11-23T05:00:00Z, at most {MAX_REQUESTED_AT} characters"
+        ));
+    }
+    Ok(())
 }
 
 /// git-check-ref-format(1), as far as it matters for a branch.

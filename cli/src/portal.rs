@@ -1,6 +1,5 @@
 //! `gitmoor portal`: the server where an administrator says which repository a namespace follows.
 
-mod backup;
 mod principal;
 
 use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
@@ -21,8 +20,7 @@ Examples:
     /subscriptions/s1/resourceGroups/g1/providers/Microsoft.Kubernetes/connectedClusters/c1
   gitmoor portal principal list
   gitmoor portal token 5f1c0de0-...
-  gitmoor portal backup /backup/portal-2026-11-24.jsonl
-  gitmoor portal --data-directory /var/lib/another restore /backup/portal-2026-11-24.jsonl")]
+  gitmoor portal link 5f1c0de0-...")]
 pub(crate) struct Portal {
     /// The settings, as a YAML file.
     #[arg(long, global = true, value_name = "FILE", env = "GITMOOR_CONFIG")]
@@ -45,8 +43,8 @@ enum Command {
     Principal(principal::Principal),
     /// Prints a token of one of them, to be sent as `Authorization: Bearer`.
     Token(principal::Token),
-    Backup(backup::Backup),
-    Restore(backup::Restore),
+    /// Prints a link that signs one of them in to the page, once, within a day.
+    Link(principal::Link),
 }
 
 pub(crate) fn run(arguments: Portal) -> anyhow::Result<ExitCode> {
@@ -64,8 +62,7 @@ pub(crate) fn run(arguments: Portal) -> anyhow::Result<ExitCode> {
                 match command {
                     Command::Principal(principal) => principal.run(settings).await,
                     Command::Token(token) => token.run(settings).await,
-                    Command::Backup(backup) => backup.run(&settings).await,
-                    Command::Restore(restore) => restore.run(&settings).await,
+                    Command::Link(link) => link.run(settings).await,
                 }
             };
             tokio::select! {

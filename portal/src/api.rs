@@ -2,7 +2,7 @@
 //! its body; the whole of it within a time limit and a number of requests at once.
 
 mod arm;
-mod caller;
+pub(crate) mod caller;
 mod clusters;
 mod condition;
 mod data_plane;
@@ -10,10 +10,10 @@ mod headers;
 mod login;
 mod metadata;
 mod providers;
-mod refusal;
-mod route;
+pub(crate) mod refusal;
+pub(crate) mod route;
 mod subscriptions;
-mod throttle;
+pub(crate) mod throttle;
 mod tracked;
 
 use std::{
@@ -32,8 +32,10 @@ use axum::{
 use http::{
     HeaderMap, HeaderValue, Method, StatusCode, Uri, header::HOST, request::Parts, uri::Authority,
 };
-use tokio::{sync::Semaphore, time::timeout};
-use tokio_util::sync::CancellationToken;
+use tokio::{
+    sync::Semaphore,
+    time::{Instant, timeout_at},
+};
 use url::{Url, form_urlencoded};
 
 use crate::{Limits, Store, identity::Principal};
@@ -54,36 +56,46 @@ const OPEN_REQUESTS: usize = 32;
 struct Api {
     store: Store,
     limits: Limits,
-    /// Where callers are known to reach the portal.
-    addresses: Vec<Url>,
-    /// Where links lead, when the settings say so.
-    url: Option<Url>,
-    throttle: Throttle,
+    site: Site,
+    throttle: Arc<Throttle>,
     requests: Semaphore,
     open_requests: Semaphore,
-    /// Ends what waits.
-    cancel: CancellationToken,
 }
 
 /// What the portal is to those who call it.
+#[derive(Clone)]
 pub(crate) struct Site {
+    /// Where callers are known to reach it.
     pub(crate) addresses: Vec<Url>,
+    /// Where links lead, when the settings say so.
     pub(crate) url: Option<Url>,
-    /// Ends those who wait for something when the portal ends.
-    pub(crate) cancel: CancellationToken,
+}
+
+impl Site {
+    /// Where the portal is, without a slash at the end: where the settings or else a request say.
+    pub(crate) fn base(&self, uri: &Uri, headers: &HeaderMap) -> Result<String, Refusal> {
+        if let Some(url) = &self.url {
+            return Ok(url.as_str().trim_end_matches('/').to_owned());
+        }
+        // HTTP/2 has the authority in the URI, HTTP/1 in a header.
+        let authority = uri.authority().cloned().or_else(|| {
+            let host = headers.get(HOST)?;
+            Authority::try_from(host.as_bytes()).ok()
+        });
+        let authority = authority.ok_or_else(Refusal::no_host)?;
+        Ok(format!("https://{authority}"))
+    }
 }
 
 /// All that the portal answers.
-pub(crate) fn router(store: Store, limits: &Limits, site: Site) -> Router {
+pub(crate) fn router(store: Store, limits: &Limits, site: Site, throttle: Arc<Throttle>) -> Router {
     let api = Api {
         store,
         limits: limits.clone(),
-        addresses: site.addresses,
-        url: site.url,
-        throttle: Throttle::new(limits.throttling),
+        site,
+        throttle,
         requests: Semaphore::new(limits.requests.get() as usize),
         open_requests: Semaphore::new(OPEN_REQUESTS),
-        cancel: site.cancel,
     };
     Router::new()
         .fallback(answer)
@@ -144,17 +156,8 @@ impl Call {
 
     /// Where the portal is, without a slash at the end.
     fn base(&self, api: &Api) -> Result<String, Refusal> {
-        if let Some(url) = &api.url {
-            return Ok(url.as_str().trim_end_matches('/').to_owned());
-        }
-        // HTTP/2 has the authority in the URI, HTTP/1 in a header.
-        let authority = self.uri.authority().cloned().or_else(|| {
-            let host = self.headers.get(HOST)?;
-            Authority::try_from(host.as_bytes()).ok()
-        });
         // Without it a page cannot be answered at all: without a link it would look like the last.
-        let authority = authority.ok_or_else(Refusal::no_host)?;
-        Ok(format!("https://{authority}"))
+        api.site.base(&self.uri, &self.headers)
     }
 
     /// The URL of the page that begins after `name`; `query` holds the other parameters.
@@ -168,55 +171,14 @@ impl Call {
 }
 
 async fn answer(State(api): State<Arc<Api>>, request: Request) -> Response {
-    let (head, body) = request.into_parts();
-    let answer = async {
-        let waited = api.wait(&head).await?;
-        let mut response = api
-            .in_time(api.answer(Request::from_parts(head, body)))
-            .await?;
-        if waited {
-            let applied = HeaderValue::from_static("wait");
-            let headers = response.headers_mut();
-            headers.insert(data_plane::PREFERENCE_APPLIED, applied);
-        }
-        Ok(response)
-    };
-    answer.await.unwrap_or_else(Refusal::into_response)
+    let deadline = Instant::now() + Duration::from_secs(api.limits.request_seconds.get().into());
+    timeout_at(deadline, api.answer(request))
+        .await
+        .unwrap_or_else(|_| Err(Refusal::timeout()))
+        .unwrap_or_else(Refusal::into_response)
 }
 
 impl Api {
-    async fn in_time<T>(
-        &self,
-        work: impl Future<Output = Result<T, Refusal>>,
-    ) -> Result<T, Refusal> {
-        let limit = Duration::from_secs(self.limits.request_seconds.get().into());
-        timeout(limit, work)
-            .await
-            .unwrap_or_else(|_| Err(Refusal::timeout()))
-    }
-
-    /// Lets a caller wait who asks for that and may: before the time begins that its request may
-    /// take, and without a place among those at once. Whether it did.
-    async fn wait(&self, head: &Parts) -> Result<bool, Refusal> {
-        let Some(wait) = data_plane::wait(&head.headers) else {
-            return Ok(false);
-        };
-        let Ok(Route::Desired(cluster)) = Route::parse(head.uri.path()) else {
-            return Ok(false);
-        };
-        let known = async {
-            let caller = authenticate(&self.store, &head.headers).await?;
-            authorise(&caller, &Route::Desired(cluster.clone()), &head.method)
-        };
-        self.in_time(known).await?;
-        let changed = data_plane::changed(self, &head.headers, &cluster, wait);
-        tokio::select! {
-            changed = changed => changed?,
-            () = self.cancel.cancelled() => {}
-        }
-        Ok(true)
-    }
-
     async fn answer(&self, request: Request) -> Result<Response, Refusal> {
         let (head, body) = request.into_parts();
         let tenant = self.store.tenant().to_string();
@@ -282,7 +244,7 @@ impl Api {
                 .map_err(|_| Refusal::body(limit))
         };
         match (route, call.method.as_str()) {
-            (Route::Subscriptions, "GET") => subscriptions::list(self, &call, caller),
+            (Route::Subscriptions, "GET") => subscriptions::list(self, &call, caller).await,
             (Route::Subscription(scope), "GET") => subscriptions::show(self, &call, &scope),
             (Route::Tenants, "GET") => subscriptions::tenants(self, &call),
             (Route::Providers(scope), "GET") => providers::list(&call, &scope),

@@ -3,11 +3,12 @@
 //! types and SQL; Kubernetes and Git are none of its business.
 //!
 //! Words: a *principal* is whoever calls ([`identity`]). The *ARM API* is for those who read and
-//! write resources, the *data plane* for the agents of clusters.
+//! write resources, the *data plane* for the agents of clusters, the *page* for people with a browser.
 
 mod api;
 mod encryption;
 pub mod identity;
+mod page;
 mod server;
 mod settings;
 mod store;
@@ -16,5 +17,5 @@ mod tls;
 pub use encryption::{Encryption, EncryptionError, KeySource};
 pub use server::{Error, Portal, run};
 pub use settings::{Limits, Rate, Settings, Throttling, TlsSettings};
-pub use store::{BackupError, Location, LocationError, Store, StoreError, back_up, restore};
+pub use store::{Location, LocationError, Store, StoreError};
 pub use tls::TlsError;

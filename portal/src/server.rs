@@ -28,7 +28,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     Settings, Store, StoreError,
-    api::{self, Site},
+    api::{self, Site, throttle::Throttle},
+    page,
     tls::{Certificates, TlsError},
 };
 
@@ -38,14 +39,8 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a connection lives. Callers open another; those who read or write nothing are gone.
 const CONNECTION_LIFETIME: Duration = Duration::from_secs(15 * 60);
 
-/// How long requests under way may go on when the server ends.
+/// How long requests under way may go on when a connection or the server ends.
 const GRACE: Duration = Duration::from_secs(10);
-
-/// The same when the time of a connection is over: an agent may wait for a minute.
-const LONG_GRACE: Duration = Duration::from_secs(75);
-
-/// How long an HTTP/2 connection may be silent before it is asked for a sign of life: agents wait.
-const KEEP_ALIVE: Duration = Duration::from_secs(30);
 
 /// How often the signing keys are read; far less than the notice that a new one is given.
 const KEYS_REREAD_AFTER: Duration = Duration::from_secs(60 * 60);
@@ -146,15 +141,17 @@ impl Portal {
         let site = Site {
             addresses: self.settings.addresses(self.address.port()),
             url: self.settings.url.clone(),
-            cancel: cancel.clone(),
         };
+        let throttle = Arc::new(Throttle::new(limits.throttling));
         let server = Server {
             acceptor: self.acceptor,
-            router: api::router(self.store.clone(), limits, site),
+            router: page::router(self.store.clone(), limits, site.clone(), throttle.clone())
+                .merge(api::router(self.store.clone(), limits, site, throttle)),
             cancel: cancel.clone(),
         };
         let tasks = TaskTracker::new();
         tracing::info!(address = %self.address, "the portal is ready");
+        offer_first_link(&self.store, &self.settings, self.address.port()).await;
         let accept = async {
             loop {
                 let permit = connections
@@ -185,13 +182,30 @@ impl Portal {
             () = accept => {}
             () = self.certificates.follow(reload) => {}
             () = follow_keys(&self.store) => {}
-            () = self.store.follow_changes() => {}
         }
         drop(self.listener);
         tasks.close();
         tasks.wait().await;
         self.store.close().await;
         tracing::info!("the portal has ended");
+    }
+}
+
+/// Where nobody can sign in yet, whoever reads the log can, once.
+async fn offer_first_link(store: &Store, settings: &Settings, port: u16) {
+    match store.first_sign_in_link().await {
+        Ok(None) => {}
+        Ok(Some(code)) => {
+            let link = settings.sign_in_link(port, &code);
+            tracing::info!(
+                link = link.expose(),
+                "nobody may sign in yet: open this link within a day to become the owner of everything"
+            );
+        }
+        Err(error) => tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            "the link for the first one to sign in could not be made"
+        ),
     }
 }
 
@@ -246,15 +260,7 @@ impl Server {
         tokio::select! {
             ended = connection.as_mut() => return log(ended),
             () = self.cancel.cancelled() => {}
-            () = sleep(CONNECTION_LIFETIME) => {
-                connection.as_mut().graceful_shutdown();
-                tokio::select! {
-                    ended = timeout(LONG_GRACE, connection.as_mut()) => {
-                        return ended.map_or((), log);
-                    }
-                    () = self.cancel.cancelled() => {}
-                }
-            }
+            () = sleep(CONNECTION_LIFETIME) => {}
         }
         connection.as_mut().graceful_shutdown();
         if let Ok(ended) = timeout(GRACE, connection).await {
@@ -290,7 +296,7 @@ fn builder(http2: bool) -> Builder<TokioExecutor> {
         .timer(TokioTimer::new())
         .max_concurrent_streams(MAX_STREAMS)
         .max_header_list_size(MAX_HEADER_BYTES)
-        .keep_alive_interval(KEEP_ALIVE)
+        .keep_alive_interval(HEAD_TIMEOUT)
         .keep_alive_timeout(HEAD_TIMEOUT);
     builder
 }

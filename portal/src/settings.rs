@@ -6,7 +6,7 @@ use std::{
     path::PathBuf,
 };
 
-use gitmoor_arm::MAX_STATUS_BYTES;
+use gitmoor_arm::{MAX_STATUS_BYTES, Secret};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
@@ -67,6 +67,14 @@ impl Settings {
                 Url::parse(&format!("https://{name}:{port}")).ok()
             })
             .collect()
+    }
+
+    /// The link by which someone signs in once with this code, when the portal listens on `port`.
+    pub fn sign_in_link(&self, port: u16, code: &Secret) -> Secret {
+        let url = self.addresses(port).into_iter().next();
+        let url = url.map_or_else(|| format!("https://localhost:{port}"), String::from);
+        let url = url.trim_end_matches('/');
+        format!("{url}/sign-in/link?code={}", code.expose()).into()
     }
 
     /// Where the database is.

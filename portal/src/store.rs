@@ -1,8 +1,6 @@
 //! What the portal keeps, in SQLite or PostgreSQL: configurations with their secrets and status, clusters,
 //! and the principals who may call. What is written is on the disk before it is acknowledged.
 
-mod backup;
-mod changes;
 mod clusters;
 mod configurations;
 mod database;
@@ -13,13 +11,17 @@ mod presence;
 mod principals;
 mod rows;
 mod sealing;
+mod sessions;
+mod summaries;
 
-pub use backup::{BackupError, back_up, restore};
 pub(crate) use clusters::{ClusterRecord, ClusterWrite};
 pub(crate) use configurations::{Condition, Page, PutError, ReportError, Written};
 pub(crate) use groups::{GroupRecord, GroupWrite};
 pub use location::{Location, LocationError};
+pub(crate) use presence::OFFLINE_AFTER;
 pub(crate) use rows::WithReport;
+pub(crate) use sessions::SESSION_LIFETIME;
+pub(crate) use summaries::{ClusterSummary, ConfigurationSummary, Summary};
 
 use std::{io, path::PathBuf, sync::Arc};
 
@@ -70,8 +72,6 @@ pub struct Store {
     sealing: sealing::Sealing,
     signing: Arc<keys::Signing>,
     presence: Arc<presence::Presence>,
-    changes: Arc<changes::Changes>,
-    location: Location,
 }
 
 impl Store {
@@ -83,16 +83,13 @@ impl Store {
     /// with another key.
     pub async fn open(settings: &Settings) -> Result<Self, StoreError> {
         let keys = MasterKeys::read(&settings.encryption, &settings.data_directory)?;
-        let location = settings.database();
-        let database = Database::open(&location).await?;
+        let database = Database::open(&settings.database()).await?;
         let sealing = sealing::Sealing::open(&database, &keys).await?;
         Ok(Self {
             signing: Arc::new(keys::Signing::open(&database, &sealing).await?),
             database,
             sealing,
             presence: Arc::default(),
-            changes: Arc::default(),
-            location,
         })
     }
 

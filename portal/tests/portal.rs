@@ -17,14 +17,14 @@ mod portal {
 
     mod agent;
     mod arm;
-    mod backup;
     mod clusters;
     mod conditions;
     mod data_plane;
     mod durability;
     mod limits;
+    mod log;
     mod login;
-    mod news;
+    mod page;
     mod sealed;
     mod secrecy;
     mod server;
@@ -41,16 +41,15 @@ mod on_postgres {
     const ENGINE: crate::Engine = crate::Engine::Postgres;
 
     mod arm;
-    mod backup;
     mod clusters;
     mod conditions;
     mod data_plane;
     mod durability;
+    mod log;
     mod login;
-    mod news;
     mod outage;
+    mod page;
     mod server;
-    mod several;
     mod start;
     mod surroundings;
     mod tokens;

@@ -19,6 +19,8 @@ pub(super) struct Desired {
     pub(super) id: ConfigurationId,
     pub(super) key: Key,
     pub(super) spec: SourceControlConfigurationSpec,
+    /// When someone asked for a sync; any new value is one more.
+    pub(super) requested_at: Option<String>,
     /// What the Secret holds that `spec.credentials` names; nothing when ARM has told of none.
     pub(super) credentials: Option<BTreeMap<&'static str, ByteString>>,
 }
@@ -43,7 +45,7 @@ impl Desired {
         // The rules have named the fields at fault already; should they have missed one, what
         // cannot be read here says so itself.
         match (id, spec, credentials) {
-            (Ok(id), Ok(mut spec), Ok(credentials)) if faults.is_empty() => {
+            (Ok(id), Ok((mut spec, requested_at)), Ok(credentials)) if faults.is_empty() => {
                 let key = Key {
                     namespace: properties.operator_namespace().to_owned(),
                     name: name.to_owned(),
@@ -55,6 +57,7 @@ impl Desired {
                     id,
                     key,
                     spec,
+                    requested_at,
                     credentials,
                 })
             }
@@ -86,7 +89,10 @@ pub(super) fn secret_name(key: &Key) -> String {
     format!("gitmoor.{}.{}", key.namespace, key.name)
 }
 
-fn spec(properties: &ConfigurationProperties) -> Result<SourceControlConfigurationSpec, String> {
+/// The spec, and when someone asked for a sync.
+fn spec(
+    properties: &ConfigurationProperties,
+) -> Result<(SourceControlConfigurationSpec, Option<String>), String> {
     let url = properties.repository_url.as_deref().unwrap_or_default();
     let url = gitmoor_arm::repository_url(url).map_err(|error| error.to_string())?;
     let params = OperatorParams::parse(properties.operator_params()).map_err(|problems| {
@@ -107,7 +113,8 @@ fn spec(properties: &ConfigurationProperties) -> Result<SourceControlConfigurati
         spec.interval = GoDuration(interval);
     }
     spec.prune = params.garbage_collection;
-    Ok(spec)
+    spec.suspend = params.suspend;
+    Ok((spec, params.requested_at))
 }
 
 /// The keys are those that `spec.credentials` documents.

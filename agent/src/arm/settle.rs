@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use futures::{StreamExt as _, stream};
 use gitmoor_arm::ClusterId;
-use gitmoor_crds::{ANNOTATION_ARM_ID, Scope, SourceControlConfiguration};
+use gitmoor_crds::{ANNOTATION_ARM_ID, ANNOTATION_REQUESTED_AT, Scope, SourceControlConfiguration};
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::{
     Api, Client, Resource as _, ResourceExt as _,
@@ -88,7 +88,7 @@ impl Settler {
             key: desired.key.clone(),
             generation: live.as_ref().and_then(|live| live.metadata.generation),
             obstacle: None,
-            digest: digest(&(&desired.spec, &desired.credentials)),
+            digest: digest(&(&desired.spec, &desired.requested_at, &desired.credentials)),
             credentials: before.and_then(|before| before.credentials),
         };
         if let Err(fault) = self.check(&desired, live.as_deref()) {
@@ -154,6 +154,10 @@ impl Settler {
             spec.credentials = None;
         }
         spec == desired.spec
+            && desired
+                .requested_at
+                .as_ref()
+                .is_none_or(|at| live.annotations().get(ANNOTATION_REQUESTED_AT) == Some(at))
     }
 
     async fn write(
@@ -188,6 +192,10 @@ impl Settler {
     ) -> Result<SourceControlConfiguration, kube::Error> {
         let api: Api<SourceControlConfiguration> =
             Api::namespaced(self.client.clone(), &desired.key.namespace);
+        let mut annotations = json!({ANNOTATION_ARM_ID: desired.id.as_str()});
+        if let Some(at) = &desired.requested_at {
+            annotations[ANNOTATION_REQUESTED_AT] = json!(at);
+        }
         let patch = json!({
             "apiVersion": SourceControlConfiguration::api_version(&()),
             "kind": SourceControlConfiguration::kind(&()),
@@ -196,7 +204,7 @@ impl Settler {
                 // Only the one that was looked at.
                 "uid": live.and_then(|live| live.uid()),
                 "labels": {SOURCE: SOURCE_ARM},
-                "annotations": {ANNOTATION_ARM_ID: desired.id.as_str()},
+                "annotations": annotations,
             },
             "spec": desired.spec,
         });

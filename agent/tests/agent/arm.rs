@@ -157,6 +157,30 @@ async fn a_configuration_of_arm_comes_with_namespace_and_credentials_and_goes() 
 }
 
 #[tokio::test]
+async fn a_configuration_is_suspended_and_its_sync_requested_from_arm() {
+    let ground = Ground::new().await;
+    let server = Server::start().await;
+    let put = |flags: &str| {
+        let more = json!({"operatorParams": flags});
+        server.put("blue", &properties("arm-still", &more));
+    };
+    put("--gitmoor-suspend");
+    let agent = ground.agent(settings(&server)).await;
+    let made = wait(&ground, "arm-still", "blue").await;
+    assert!(made.spec.suspend);
+    for moment in ["2026-11-24T05:00:00Z", "2026-11-24T06:00:00Z"] {
+        put(&format!("--gitmoor-requested-at={moment}"));
+        eventually("it is asked for", || async {
+            let live = wait(&ground, "arm-still", "blue").await;
+            let asked = live.annotations().get("gitmoor.io/requested-at");
+            !live.spec.suspend && asked.is_some_and(|at| at == moment)
+        })
+        .await;
+    }
+    agent.stop().await;
+}
+
+#[tokio::test]
 async fn the_credentials_of_a_cluster_wide_operator_stay_out_of_its_namespace() {
     let ground = Ground::new().await;
     let server = Server::start().await;

@@ -1,4 +1,5 @@
-//! What is known of each flag of Flux v1's daemon (fluxcd/flux 1.25, `cmd/fluxd/main.go`).
+//! What is known of each flag of Flux v1's daemon (fluxcd/flux 1.25, `cmd/fluxd/main.go`), and of the
+//! two that are Gitmoor's own.
 
 /// Whether a flag takes a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +17,8 @@ pub(super) enum Effect {
     PollInterval,
     ReadOnly,
     GarbageCollection,
+    Suspend,
+    RequestedAt,
     /// It makes no difference.
     None,
     /// Something that Gitmoor does not do and whose absence would change what is applied.
@@ -90,7 +93,10 @@ const IDLE_VALUES: &[&str] = &[
 
 pub(super) fn form(name: &str) -> Form {
     match effect(name) {
-        Effect::ReadOnly | Effect::GarbageCollection | Effect::RefusedWhenOn(_) => Form::Switch,
+        Effect::ReadOnly
+        | Effect::GarbageCollection
+        | Effect::Suspend
+        | Effect::RefusedWhenOn(_) => Form::Switch,
         Effect::None if IDLE_SWITCHES.contains(&name) => Form::Switch,
         Effect::Unknown => Form::Unknown,
         _ => Form::Value,
@@ -104,6 +110,8 @@ pub(super) fn effect(name: &str) -> Effect {
         "git-poll-interval" => Effect::PollInterval,
         "git-readonly" => Effect::ReadOnly,
         "sync-garbage-collection" => Effect::GarbageCollection,
+        super::SUSPEND => Effect::Suspend,
+        super::REQUESTED_AT => Effect::RequestedAt,
         "git-url" => Effect::Refused("the repository is named by repositoryUrl alone"),
         "k8s-allow-namespace" | "k8s-namespace-whitelist" => {
             Effect::Refused("namespaces are bounded by operatorScope: use the scope namespace")

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use gitmoor_arm::{OperatorParams, normalised_operator_params};
+use gitmoor_arm::{OperatorParams, normalised_operator_params, with_flags};
 
 fn parsed(text: &str) -> OperatorParams {
     OperatorParams::parse(text).unwrap_or_else(|problems| panic!("{text}: {problems:?}"))
@@ -165,4 +165,39 @@ fn params_are_kept_as_arm_keeps_them() {
         assert_eq!(normalised_operator_params(given), kept);
         assert_eq!(normalised_operator_params(kept), kept, "stable");
     }
+}
+
+#[test]
+fn a_configuration_is_suspended_and_its_sync_requested_by_flags_of_our_own() {
+    let params = parsed("--gitmoor-suspend --gitmoor-requested-at=2026-11-23T05:00:00Z");
+    assert!(params.suspend);
+    assert_eq!(params.requested_at.as_deref(), Some("2026-11-23T05:00:00Z"));
+    assert!(!parsed("--gitmoor-suspend=false").suspend);
+    for value in ["", "now; rm", &"1".repeat(65)] {
+        let text = format!("--gitmoor-requested-at='{value}'");
+        assert_eq!(flags_at_fault(&text), ["--gitmoor-requested-at"], "{value}");
+    }
+}
+
+#[test]
+fn flags_are_changed_and_the_others_kept() {
+    let suspended = Some("");
+    let table = [
+        ("", "--gitmoor-suspend"),
+        ("--gitmoor-suspend=false", "--gitmoor-suspend"),
+        (
+            "--git-path 'team blue' --gitmoor-suspend --git-user x",
+            "--git-path 'team blue' --git-user x --gitmoor-suspend",
+        ),
+        ("an 'open quote", "an 'open quote"),
+    ];
+    for (text, wanted) in table {
+        assert_eq!(with_flags(text, &[("gitmoor-suspend", suspended)]), wanted);
+    }
+    let text = "--git-branch main --git-poll-interval=1m --git-branch=other";
+    let changed = with_flags(
+        text,
+        &[("git-branch", Some("a b")), ("git-poll-interval", None)],
+    );
+    assert_eq!(changed, "'--git-branch=a b'");
 }

@@ -75,6 +75,13 @@ pub(crate) struct Token {
     minutes: u16,
 }
 
+/// A link for someone with a browser.
+#[derive(Debug, Args)]
+pub(crate) struct Link {
+    /// The principal's id, as `principal list` shows it.
+    id: Uuid,
+}
+
 impl Principal {
     pub(crate) async fn run(&self, settings: Settings) -> anyhow::Result<()> {
         let store = open(&settings).await?;
@@ -150,21 +157,28 @@ impl Token {
     }
 }
 
+impl Link {
+    pub(crate) async fn run(&self, settings: Settings) -> anyhow::Result<()> {
+        let store = open(&settings).await?;
+        let known = store.principals().await?;
+        anyhow::ensure!(known.iter().any(|one| one.id == self.id), unknown(self.id));
+        let code = store.create_sign_in_link(self.id).await?;
+        let link = settings.sign_in_link(settings.listen.port(), &code);
+        print(&format!("{}\n", link.expose()))?;
+        Ok(())
+    }
+}
+
 fn unknown(id: Uuid) -> String {
     format!("there is no principal {id}: see `gitmoor portal principal list`")
 }
 
 async fn open(settings: &Settings) -> anyhow::Result<Store> {
-    make_directory(settings)?;
-    Ok(Store::open(settings).await?)
-}
-
-/// Makes the folder of what the portal keeps.
-pub(super) fn make_directory(settings: &Settings) -> anyhow::Result<()> {
     let directory = &settings.data_directory;
     let mut private = DirBuilder::new();
     private.recursive(true).mode(0o700);
     private
         .create(directory)
-        .with_context(|| format!("make the folder {}", directory.display()))
+        .with_context(|| format!("make the folder {}", directory.display()))?;
+    Ok(Store::open(settings).await?)
 }

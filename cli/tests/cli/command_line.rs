@@ -192,6 +192,13 @@ fn principals_are_made_listed_and_deleted() {
     assert_eq!((code, token.matches('.').count()), (0, 2), "{token}");
     assert_eq!(portal(&["token", id, "--minutes", "1441"]).0, 2);
 
+    let (code, link, _) = portal(&["link", id]);
+    assert_eq!(code, 0);
+    assert!(
+        link.starts_with("https://localhost:8443/sign-in/link?code="),
+        "{link}"
+    );
+    assert_eq!(portal(&["link", &id.replace(&id[..8], "00000000")]).0, 1);
     assert_eq!(principal(&["delete", id]).0, 0);
     assert_eq!(principal(&["list"]).1.lines().count(), 1);
     for arguments in [&["principal", "delete", id][..], &["token", id]] {

@@ -27,7 +27,7 @@ pub(super) async fn authenticate(store: &Store, headers: &HeaderMap) -> Result<P
 }
 
 /// Whether the caller may do this at all; nothing is said of whether it is there.
-pub(super) fn authorise(caller: &Principal, route: &Route, method: &Method) -> Result<(), Refusal> {
+pub(crate) fn authorise(caller: &Principal, route: &Route, method: &Method) -> Result<(), Refusal> {
     let writes = method != Method::GET && method != Method::HEAD;
     let uses = |scope: &Scope| {
         if writes {

@@ -14,16 +14,13 @@ use super::{
 };
 use crate::{
     identity::{Principal, Scope},
-    store::{ClusterRecord, ClusterWrite},
+    store::{ClusterRecord, ClusterWrite, OFFLINE_AFTER},
 };
 
 const TYPE: &str = "Microsoft.Kubernetes/connectedClusters";
 
 /// The longest that what a cluster says of itself may be, as JSON.
 const MAX_BODY: usize = 64 * 1024;
-
-/// An agent that has not called for so long is offline, as in Azure.
-const OFFLINE_AFTER: time::Duration = time::Duration::minutes(15);
 
 /// What may be written of `properties`, and as what.
 const PROPERTIES: [(&str, Kind); 13] = [

@@ -31,7 +31,7 @@ fn tags(headers: &HeaderMap, name: &HeaderName) -> Result<Option<Vec<String>>, R
             .to_str()
             .ok()
             .filter(|value| !value.trim().is_empty())
-            .ok_or_else(|| Refusal::header(name))?;
+            .ok_or_else(|| Refusal::bad_header(name))?;
         let tags = value.split(',').map(|tag| {
             let tag = tag.trim();
             let tag = tag.strip_prefix("W/").unwrap_or(tag);

@@ -150,7 +150,7 @@ fn is_ours(api: &Api, call: &Call, scope: &str) -> Result<bool, Refusal> {
 /// not by one that only the request names. One that was made for another server is no proof here.
 fn assertion_audiences(api: &Api, call: &Call) -> HashSet<String> {
     let path = call.uri.path();
-    let urls = api.addresses.iter().map(Url::as_str);
+    let urls = api.site.addresses.iter().map(Url::as_str);
     urls.map(|url| format!("{}{path}", url.trim_end_matches('/')))
         .collect()
 }

@@ -11,7 +11,7 @@ use crate::identity::Scope;
 
 /// A resource provider.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Provider {
+pub(crate) struct Provider {
     namespace: &'static str,
     types: &'static [Type],
 }

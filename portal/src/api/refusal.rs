@@ -25,7 +25,7 @@ const DATA_PLANE: &str = "Microsoft.KubernetesConfiguration/dataPlane";
 
 /// An answer that is no success.
 #[derive(Debug)]
-pub(super) struct Refusal {
+pub(crate) struct Refusal {
     status: StatusCode,
     body: Box<ErrorResponse>,
     header: Option<(HeaderName, HeaderValue)>,
@@ -38,6 +38,33 @@ impl Refusal {
             body: Box::new(ErrorResponse::new(code, message)),
             header: None,
         }
+    }
+
+    /// The status, and the words for a person.
+    pub(crate) fn parts(&self) -> (StatusCode, &str) {
+        (self.status, &self.body.error.message)
+    }
+
+    /// The header that goes with it.
+    pub(crate) fn header(&self) -> Option<(HeaderName, HeaderValue)> {
+        self.header.clone()
+    }
+
+    pub(crate) fn foreign_form() -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "ForeignForm",
+            "This form did not come from a page of the portal, or is too old: open the page again.",
+        )
+    }
+
+    pub(crate) fn used_link() -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "UsedLink",
+            "This link was used before, is older than a day, or was replaced by a newer one. Another \
+             one comes from `gitmoor portal link`.",
+        )
     }
 
     fn with_header(mut self, name: HeaderName, value: &'static str) -> Self {
@@ -105,7 +132,7 @@ impl Refusal {
         )
     }
 
-    pub(super) fn no_route(why: &dyn fmt::Display) -> Self {
+    pub(crate) fn no_route(why: &dyn fmt::Display) -> Self {
         Self::new(
             StatusCode::NOT_FOUND,
             "InvalidResourceType",
@@ -113,7 +140,7 @@ impl Refusal {
         )
     }
 
-    pub(super) fn no_configuration(id: &ConfigurationId) -> Self {
+    pub(crate) fn no_configuration(id: &ConfigurationId) -> Self {
         Self::new(
             StatusCode::NOT_FOUND,
             "ResourceNotFound",
@@ -124,7 +151,7 @@ impl Refusal {
         )
     }
 
-    pub(super) fn method(method: &Method, allowed: &'static str) -> Self {
+    pub(crate) fn method(method: &Method, allowed: &'static str) -> Self {
         Self::new(
             StatusCode::METHOD_NOT_ALLOWED,
             "MethodNotAllowed",
@@ -158,7 +185,7 @@ impl Refusal {
         )
     }
 
-    pub(super) fn no_cluster(id: &ClusterId) -> Self {
+    pub(crate) fn no_cluster(id: &ClusterId) -> Self {
         Self::new(
             StatusCode::NOT_FOUND,
             "ResourceNotFound",
@@ -199,7 +226,7 @@ impl Refusal {
         )
     }
 
-    pub(super) fn throttled(wait: Duration) -> Self {
+    pub(crate) fn throttled(wait: Duration) -> Self {
         let seconds = wait.as_secs() + 1;
         let mut refusal = Self::new(
             StatusCode::TOO_MANY_REQUESTS,
@@ -230,7 +257,7 @@ impl Refusal {
         )
     }
 
-    pub(super) fn invalid(errors: &[FieldError]) -> Self {
+    pub(crate) fn invalid(errors: &[FieldError]) -> Self {
         Self {
             status: StatusCode::BAD_REQUEST,
             body: Box::new(ErrorResponse::invalid(errors)),
@@ -239,7 +266,7 @@ impl Refusal {
     }
 
     /// The body of a request could not be read, mostly because it is too large.
-    pub(super) fn body(limit: usize) -> Self {
+    pub(crate) fn body(limit: usize) -> Self {
         Self::new(
             StatusCode::PAYLOAD_TOO_LARGE,
             "RequestContentTooLarge",
@@ -247,7 +274,7 @@ impl Refusal {
         )
     }
 
-    pub(super) fn header(name: &HeaderName) -> Self {
+    pub(super) fn bad_header(name: &HeaderName) -> Self {
         Self::new(
             StatusCode::BAD_REQUEST,
             "InvalidHeaderValue",
@@ -255,7 +282,7 @@ impl Refusal {
         )
     }
 
-    pub(super) fn condition() -> Self {
+    pub(crate) fn condition() -> Self {
         Self::new(
             StatusCode::PRECONDITION_FAILED,
             "PreconditionFailed",
@@ -264,7 +291,7 @@ impl Refusal {
         )
     }
 
-    pub(super) fn timeout() -> Self {
+    pub(crate) fn timeout() -> Self {
         Self::new(
             StatusCode::REQUEST_TIMEOUT,
             "RequestTimeout",

@@ -32,7 +32,7 @@ pub(super) enum Public {
 
 /// What a path means to those with a token.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Route {
+pub(crate) enum Route {
     /// The subscriptions that the caller sees.
     Subscriptions,
     /// One of them.

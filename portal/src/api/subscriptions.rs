@@ -14,15 +14,20 @@ use crate::{
     store::{GroupRecord, GroupWrite},
 };
 
-pub(super) fn list(api: &Api, call: &Call, caller: &Principal) -> Result<Response, Refusal> {
+pub(super) async fn list(api: &Api, call: &Call, caller: &Principal) -> Result<Response, Refusal> {
     call.any_version()?;
     let mut seen: BTreeMap<String, Value> = BTreeMap::new();
-    for assignment in &caller.assignments {
-        let id = assignment.scope.subscription();
-        if assignment.role.reads() {
-            seen.entry(id.to_ascii_lowercase())
-                .or_insert_with(|| view(api, id));
-        }
+    let reads = caller.assignments.iter().filter(|one| one.role.reads());
+    let mut ids: Vec<String> = reads
+        .map(|one| one.scope.subscription().to_owned())
+        .filter(|id| !id.is_empty())
+        .collect();
+    if caller.reads(&Scope::EVERYWHERE) {
+        ids.extend(api.store.subscriptions().await?);
+    }
+    for id in ids {
+        seen.entry(id.to_ascii_lowercase())
+            .or_insert_with(|| view(api, &id));
     }
     page(seen.into_values().collect())
 }

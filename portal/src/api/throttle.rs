@@ -17,14 +17,14 @@ const MANY: usize = 4096;
 
 /// A kind of call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     Read,
     Write,
     Delete,
 }
 
 impl Kind {
-    pub(super) fn of(method: &Method) -> Self {
+    pub(crate) fn of(method: &Method) -> Self {
         match *method {
             Method::GET | Method::HEAD => Self::Read,
             Method::DELETE => Self::Delete,
@@ -50,14 +50,14 @@ struct Bucket {
 
 /// The buckets of all principals.
 #[derive(Debug)]
-pub(super) struct Throttle {
+pub(crate) struct Throttle {
     rates: Throttling,
     buckets: Mutex<HashMap<(Uuid, Kind), Bucket>>,
     many: usize,
 }
 
 impl Throttle {
-    pub(super) fn new(rates: Throttling) -> Self {
+    pub(crate) fn new(rates: Throttling) -> Self {
         Self {
             rates,
             buckets: Mutex::default(),
@@ -66,7 +66,7 @@ impl Throttle {
     }
 
     /// Takes one call out of a bucket: how many are left, or how long to wait.
-    pub(super) fn take(&self, principal: Uuid, kind: Kind, now: Instant) -> Result<u32, Duration> {
+    pub(crate) fn take(&self, principal: Uuid, kind: Kind, now: Instant) -> Result<u32, Duration> {
         let rate = self.rate(kind);
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
         if buckets.len() >= self.many {

@@ -63,30 +63,38 @@ impl FromStr for Role {
     }
 }
 
-/// Where a role holds: a subscription, a resource group or a cluster, and all that is below it.
+/// Where a role holds: everywhere, a subscription, a resource group or a cluster, and all that is
+/// below it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Scope(ArmId);
+pub struct Scope(Option<ArmId>);
 
 impl Scope {
     /// The scope as it was written.
     pub fn as_str(&self) -> &str {
-        self.0.as_str()
+        self.0.as_ref().map_or("/", ArmId::as_str)
     }
 
-    /// The subscription that it is or lies in.
+    /// All that there is.
+    pub(crate) const EVERYWHERE: Self = Self(None);
+
+    fn segments(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().flat_map(ArmId::segments)
+    }
+
+    /// The subscription that it is or lies in; empty when it is everywhere.
     pub fn subscription(&self) -> &str {
-        self.0.segments().nth(1).expect("every scope has two parts")
+        self.segments().nth(1).unwrap_or_default()
     }
 
     /// The resource group that it is or lies in.
     pub fn resource_group(&self) -> Option<&str> {
-        self.0.segments().nth(3)
+        self.segments().nth(3)
     }
 
     /// Whether `other` is the same or lies in it.
     pub fn covers(&self, other: &Self) -> bool {
-        let mut parts = other.0.segments();
-        self.0.segments().all(|wanted| {
+        let mut parts = other.segments();
+        self.segments().all(|wanted| {
             parts
                 .next()
                 .is_some_and(|part| part.eq_ignore_ascii_case(wanted))
@@ -102,7 +110,7 @@ impl fmt::Display for Scope {
 
 impl From<&ClusterId> for Scope {
     fn from(cluster: &ClusterId) -> Self {
-        Self(cluster.arm_id().clone())
+        Self(Some(cluster.arm_id().clone()))
     }
 }
 
@@ -114,7 +122,7 @@ pub enum ScopeError {
     Id(#[from] IdError),
     /// It is the id of something else.
     #[error(
-        "`{0}` is no scope: write /subscriptions/{{id}}, then perhaps /resourceGroups/{{name}}, then perhaps the rest of a cluster's id"
+        "`{0}` is no scope: write / for everything, or /subscriptions/{{id}}, then perhaps /resourceGroups/{{name}}, then perhaps the rest of a cluster's id"
     )]
     Shape(ArmId),
 }
@@ -123,14 +131,17 @@ impl FromStr for Scope {
     type Err = ScopeError;
 
     fn from_str(text: &str) -> Result<Self, ScopeError> {
+        if text == "/" {
+            return Ok(Self::EVERYWHERE);
+        }
         let id: ArmId = text.parse()?;
         let parts: Vec<&str> = id.segments().collect();
         match parts[..] {
-            [_, _] => Ok(Self(id)),
-            [_, _, word, _] if word.eq_ignore_ascii_case("resourceGroups") => Ok(Self(id)),
+            [_, _] => Ok(Self(Some(id))),
+            [_, _, word, _] if word.eq_ignore_ascii_case("resourceGroups") => Ok(Self(Some(id))),
             [_, _, _, _, _, _, _, _] => {
                 text.parse::<ClusterId>()?;
-                Ok(Self(id))
+                Ok(Self(Some(id)))
             }
             _ => Err(ScopeError::Shape(id)),
         }
@@ -163,6 +174,7 @@ mod tests {
     fn a_scope_covers_what_is_below_it_whatever_the_case() {
         let cluster: Scope = CLUSTER.parse().unwrap();
         let table = [
+            ("/", true),
             ("/subscriptions/s1", true),
             ("/SUBSCRIPTIONS/S1", true),
             ("/subscriptions/s", false),
@@ -179,13 +191,14 @@ mod tests {
         }
         let subscription: Scope = "/subscriptions/s1".parse().unwrap();
         assert!(!cluster.covers(&subscription));
+        assert!(!subscription.covers(&Scope::EVERYWHERE));
     }
 
     #[test]
     fn what_is_no_scope_is_refused() {
         for text in [
             "",
-            "/",
+            "//",
             "/subscriptions",
             "/subscriptions/",
             "/subscriptions/s/providers/p",

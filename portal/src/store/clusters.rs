@@ -175,9 +175,7 @@ impl Store {
                 .execute(&mut *transaction)
                 .await?;
         }
-        self.announce(&mut transaction, &key).await?;
         transaction.commit().await?;
-        self.changes.tell(&key);
         Ok(Some(true))
     }
 

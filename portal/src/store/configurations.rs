@@ -13,6 +13,7 @@ use super::{
     Store, StoreError,
     rows::{self, Desired, WithReport, desired_columns},
     sealing::Sealing,
+    summaries,
 };
 
 /// Rows are taken into a page until they hold this much JSON: 100 statuses can be as many MiB.
@@ -157,9 +158,7 @@ impl Store {
         write(&self.sealing, &mut transaction, &cluster, &name, &desired).await?;
         write_settings(&self.sealing, &mut transaction, &cluster, &name, &settings).await?;
         delete_status(&mut transaction, &cluster, &name).await?;
-        self.announce(&mut transaction, &cluster).await?;
         transaction.commit().await?;
-        self.changes.tell(&cluster);
         let stored = WithReport {
             desired,
             report: None,
@@ -202,13 +201,11 @@ impl Store {
             return Ok(false);
         }
         sqlx::query("DELETE FROM configuration WHERE cluster = $1 AND name = $2")
-            .bind(&cluster)
+            .bind(cluster)
             .bind(name)
             .execute(&mut *transaction)
             .await?;
-        self.announce(&mut transaction, &cluster).await?;
         transaction.commit().await?;
-        self.changes.tell(&cluster);
         Ok(true)
     }
 
@@ -308,6 +305,7 @@ impl Store {
             Some(etag) if etag != report.observed_etag => return Err(ReportError::Stale),
             Some(_) => {}
         }
+        let old = summaries::find(&self.sealing, &mut transaction, &cluster, &name).await?;
         sqlx::query(
             "INSERT INTO status (cluster, name, report) VALUES ($1, $2, $3) \
              ON CONFLICT (cluster, name) DO UPDATE SET report = excluded.report",
@@ -320,13 +318,22 @@ impl Store {
         )
         .execute(&mut *transaction)
         .await?;
+        summaries::write(
+            &self.sealing,
+            &mut transaction,
+            &cluster,
+            &name,
+            report,
+            old,
+        )
+        .await?;
         transaction.commit().await?;
         Ok(())
     }
 }
 
 /// What rows are looked for by: the cluster and the name in lower case.
-fn keys(id: &ConfigurationId) -> (String, String) {
+pub(super) fn keys(id: &ConfigurationId) -> (String, String) {
     (
         id.cluster().as_str().to_ascii_lowercase(),
         id.name().to_ascii_lowercase(),

@@ -15,7 +15,7 @@ use sqlx::{
 use super::{Location, StoreError, location::Place};
 
 /// The migrations, oldest first. They only ever grow: one that was released is never changed.
-const MIGRATIONS: [(i64, &str, &str); 4] = [
+const MIGRATIONS: [(i64, &str, &str); 5] = [
     (
         1,
         "configurations and tokens",
@@ -36,6 +36,7 @@ const MIGRATIONS: [(i64, &str, &str); 4] = [
         "data key",
         include_str!("../../migrations/0004_data_key.sql"),
     ),
+    (5, "page", include_str!("../../migrations/0005_page.sql")),
 ];
 
 /// How long a call waits for its turn on a connection, and for a connection to be made.
@@ -128,15 +129,6 @@ impl Database {
                 self.writer.begin_with(AssertSqlSafe(begin)).await
             }
         }
-    }
-
-    /// The version of the newest schema.
-    pub(super) fn newest_schema() -> i64 {
-        MIGRATIONS
-            .map(|(version, ..)| version)
-            .into_iter()
-            .max()
-            .unwrap_or_default()
     }
 
     /// Brings the schema up to date, or up to a version.

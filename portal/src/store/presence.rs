@@ -12,6 +12,9 @@ use gitmoor_arm::{ClusterId, Timestamp};
 
 use super::{Store, StoreError};
 
+/// An agent that has not called for so long is offline, as in Azure.
+pub(crate) const OFFLINE_AFTER: time::Duration = time::Duration::minutes(15);
+
 /// How often it is written; a cluster counts as offline only after many times that.
 const WRITE_AFTER: Duration = Duration::from_secs(60);
 

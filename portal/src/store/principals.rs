@@ -66,14 +66,9 @@ impl Store {
         kind: &str,
         value: &[u8],
     ) -> Result<(), StoreError> {
-        let (id, now) = (id.to_string(), Timestamp::now().to_string());
         let mut transaction = self.database.writer.begin().await?;
-        sqlx::query("INSERT INTO principal (id, name, created_at) VALUES ($1, $2, $3)")
-            .bind(&id)
-            .bind(name)
-            .bind(&now)
-            .execute(&mut *transaction)
-            .await?;
+        insert(&mut transaction, id, name).await?;
+        let (id, now) = (id.to_string(), Timestamp::now().to_string());
         sqlx::query(
             "INSERT INTO credential (id, principal, kind, value, created_at) \
              VALUES ($1, $2, $3, $4, $5)",
@@ -207,7 +202,22 @@ impl Store {
     }
 }
 
-async fn assign(
+/// Makes a principal that has nothing yet.
+pub(super) async fn insert(
+    connection: &mut AnyConnection,
+    id: Uuid,
+    name: &str,
+) -> Result<(), sqlx::Error> {
+    sqlx::query("INSERT INTO principal (id, name, created_at) VALUES ($1, $2, $3)")
+        .bind(id.to_string())
+        .bind(name)
+        .bind(Timestamp::now().to_string())
+        .execute(connection)
+        .await
+        .map(drop)
+}
+
+pub(super) async fn assign(
     connection: &mut AnyConnection,
     principal: &str,
     role: Role,

@@ -1,15 +1,12 @@
 //! Secrets and tokens are in none of the places where people look: the log, errors, the database.
 
-use std::{
-    fs, io,
-    sync::{Arc, Mutex},
-};
+use std::fs;
 
 use gitmoor_portal::identity::Role;
 use serde_json::json;
-use tracing::level_filters::LevelFilter;
 
 use super::{
+    log::Log,
     login::{log_in, login_form},
     server::{CLUSTER, Caller, SUBSCRIPTION, Server, data_plane, versioned},
 };
@@ -17,31 +14,9 @@ use super::{
 /// Base64 of `a-canary-password`.
 const KEY: &str = "YS1jYW5hcnktcGFzc3dvcmQ=";
 
-/// What was logged.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Log {
-    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend(text);
-        Ok(text.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 #[tokio::test]
 async fn secrets_and_tokens_are_not_in_the_log() {
-    let log = Log::default();
-    let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(LevelFilter::DEBUG)
-        .with_writer(move || writer.clone())
-        .finish();
-    let _guard = tracing::subscriber::set_default(subscriber);
-
+    let (log, _guard) = Log::capture();
     let server = Server::start().await;
     let scope = SUBSCRIPTION.parse().unwrap();
     let secret = server
@@ -70,7 +45,7 @@ async fn secrets_and_tokens_are_not_in_the_log() {
     let settings = &items[0]["properties"]["configurationProtectedSettings"];
     assert_eq!(settings["httpsKey"], KEY);
 
-    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let log = log.text();
     assert!(log.contains("a configuration was put"), "{log}");
     assert!(log.contains("a token was given"), "{log}");
     let signature = token.rsplit('.').next().unwrap();

@@ -1,0 +1,194 @@
+//! The page: what people see of the portal in a browser. It is made on the server, shows and allows
+//! exactly what the ARM API would, and writes by the same functions.
+//!
+//! Words: a *visitor* is a person who is signed in, by a *session*; a *frame* is what is around every
+//! page.
+
+mod assets;
+mod board;
+mod cluster;
+mod clusters;
+mod commands;
+mod configuration;
+mod form;
+mod frame;
+mod git_host;
+mod overview;
+mod route;
+mod session;
+mod sign_in;
+mod state;
+mod text;
+mod write;
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant as Moment},
+};
+
+use axum::{
+    Router,
+    body::Body,
+    extract::{Request, State},
+    middleware::from_fn,
+    response::Response,
+    routing::{any, get},
+};
+use http::{HeaderMap, Method, Uri, request::Parts};
+use tokio::{
+    sync::Semaphore,
+    time::{Instant, timeout_at},
+};
+use url::form_urlencoded;
+
+use crate::{
+    Limits, Store,
+    api::{
+        Site,
+        caller::authorise,
+        refusal::Refusal,
+        route::Route as ApiRoute,
+        throttle::{Kind, Throttle},
+    },
+};
+use frame::Frame;
+use route::Route;
+use session::Visitor;
+
+/// What every page needs.
+struct Pages {
+    store: Store,
+    limits: Limits,
+    site: Site,
+    throttle: Arc<Throttle>,
+    requests: Semaphore,
+}
+
+/// All pages.
+pub(crate) fn router(store: Store, limits: &Limits, site: Site, throttle: Arc<Throttle>) -> Router {
+    let pages = Arc::new(Pages {
+        store,
+        limits: limits.clone(),
+        site,
+        throttle,
+        requests: Semaphore::new(limits.requests.get() as usize),
+    });
+    let mut router = Router::new();
+    for path in route::PATHS {
+        router = router.route(path, any(answer));
+    }
+    router
+        .route("/assets/{name}", get(assets::show))
+        .with_state(pages)
+        .layer(from_fn(frame::headers))
+}
+
+/// A request, as far as it is needed.
+struct Call {
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+}
+
+impl Call {
+    /// A parameter of the query.
+    fn parameter(&self, name: &str) -> Option<String> {
+        form_urlencoded::parse(self.uri.query().unwrap_or_default().as_bytes())
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.into_owned())
+    }
+
+    /// Where it went, as a path of this portal.
+    fn path(&self) -> &str {
+        self.uri.path_and_query().map_or("/", |path| path.as_str())
+    }
+}
+
+impl From<Parts> for Call {
+    fn from(head: Parts) -> Self {
+        Self {
+            // What is answered to HEAD is cut off on its way.
+            method: if head.method == Method::HEAD {
+                Method::GET
+            } else {
+                head.method
+            },
+            uri: head.uri,
+            headers: head.headers,
+        }
+    }
+}
+
+async fn answer(State(pages): State<Arc<Pages>>, request: Request) -> Response {
+    let deadline = Instant::now() + Duration::from_secs(pages.limits.request_seconds.get().into());
+    timeout_at(deadline, pages.answer(request))
+        .await
+        .unwrap_or_else(|_| Err(Refusal::timeout()))
+        .unwrap_or_else(|refusal| frame::refusal(&Frame::nobody(), &refusal))
+}
+
+impl Pages {
+    /// Where the portal is, without a slash at the end, as the API's links say it.
+    fn base(&self, call: &Call) -> Result<String, Refusal> {
+        self.site.base(&call.uri, &call.headers)
+    }
+
+    async fn answer(&self, request: Request) -> Result<Response, Refusal> {
+        let _permit = self.requests.acquire().await;
+        let (head, body) = request.into_parts();
+        let call = Call::from(head);
+        let route = Route::parse(call.uri.path())?;
+        if !route.methods().contains(&call.method.as_str()) {
+            return Err(Refusal::method(&call.method, route.allow()));
+        }
+        if route.is_open() {
+            return sign_in::answer(self, route, &call, body).await;
+        }
+        let Some(visitor) = session::visitor(&self.store, &call.headers).await? else {
+            return Ok(sign_in::send_there(&call));
+        };
+        self.throttle
+            .take(visitor.principal.id, Kind::of(&call.method), Moment::now())
+            .map_err(Refusal::throttled)?;
+        let answered = self.answer_visitor(&visitor, route, &call, body).await;
+        Ok(answered.unwrap_or_else(|refusal| frame::refusal(&Frame::of(&visitor), &refusal)))
+    }
+
+    async fn answer_visitor(
+        &self,
+        visitor: &Visitor,
+        route: Route,
+        call: &Call,
+        body: Body,
+    ) -> Result<Response, Refusal> {
+        let posts = call.method == Method::POST;
+        match route {
+            Route::Overview => overview::show(self, visitor).await,
+            Route::Clusters => clusters::show(self, visitor, call).await,
+            Route::Cluster(id) => {
+                visitor.may(&ApiRoute::Configurations(id.clone()), &Method::GET)?;
+                cluster::show(self, visitor, &id).await
+            }
+            Route::Configuration(id) => {
+                visitor.may(&ApiRoute::Configuration(id.clone()), &Method::GET)?;
+                configuration::show(self, visitor, call, &id).await
+            }
+            Route::Create if posts => write::create(self, visitor, call, body).await,
+            Route::Create => write::create_form(self, visitor, call).await,
+            Route::Edit(id) if posts => write::edit(self, visitor, call, &id, body).await,
+            Route::Edit(id) => write::edit_form(self, visitor, &id).await,
+            Route::Press(id, button) => write::press(self, visitor, call, &id, button, body).await,
+            Route::Delete(id) if posts => write::delete(self, visitor, call, &id, body).await,
+            Route::Delete(id) => write::delete_form(self, visitor, &id).await,
+            Route::SignOut => sign_in::sign_out(self, visitor, call, body).await,
+            Route::SignIn | Route::Link => unreachable!("they are open"),
+        }
+    }
+}
+
+impl Visitor {
+    /// Whether the API would let them do this.
+    fn may(&self, route: &ApiRoute, method: &Method) -> Result<(), Refusal> {
+        authorise(&self.principal, route, method)
+    }
+}

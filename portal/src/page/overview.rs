@@ -1,0 +1,192 @@
+//! What is wrong now, everywhere, the worst first: for the person on call.
+
+use std::{cmp::Reverse, collections::BTreeMap};
+
+use askama::Template;
+use axum::response::Response;
+use gitmoor_arm::Timestamp;
+use http::StatusCode;
+
+use super::{
+    Pages,
+    frame::{Frame, page},
+    git_host::Repository,
+    route,
+    session::Visitor,
+    state::State,
+    text::{When, count, shown},
+};
+use crate::{
+    api::refusal::Refusal,
+    store::{ClusterSummary, ConfigurationSummary},
+};
+
+/// How many items are shown; whoever has more begins with the worst.
+const SHOWN: usize = 100;
+
+/// Work that goes on for longer than this is looked at by someone.
+const SLOW: time::Duration = time::Duration::minutes(10);
+
+/// One thing that is wrong.
+struct Item {
+    state: State,
+    since: Option<When>,
+    order: (State, Reverse<u32>, String),
+    name: String,
+    link: String,
+    /// Where it is, when it is a configuration.
+    cluster: Option<(String, String)>,
+    message: String,
+    problems: Vec<Line>,
+    more: u32,
+}
+
+/// A problem in one line.
+pub(super) struct Line {
+    pub(super) place: String,
+    pub(super) link: Option<String>,
+    pub(super) object: Option<String>,
+    pub(super) message: String,
+}
+
+/// How many there are of a state.
+pub(super) struct Tally {
+    pub(super) state: State,
+    pub(super) number: usize,
+}
+
+#[derive(Template)]
+#[template(path = "overview.html")]
+struct Overview {
+    frame: Frame,
+    headline: String,
+    items: Vec<Item>,
+    left_out: usize,
+    tallies: Vec<Tally>,
+    clusters: usize,
+    configurations: usize,
+}
+
+pub(super) async fn show(pages: &Pages, visitor: &Visitor) -> Result<Response, Refusal> {
+    let board = pages.board().await?;
+    let mut items = Vec::new();
+    let mut tallies: BTreeMap<State, usize> = BTreeMap::new();
+    let (mut clusters, mut configurations) = (0, 0);
+    for cluster in board.seen_by(visitor) {
+        clusters += 1;
+        if let Some(state) = State::of_agent(cluster, board.now) {
+            *tallies.entry(state).or_default() += 1;
+            if state == State::Offline {
+                items.push(offline(cluster, board.now));
+            }
+        }
+        for one in &cluster.configurations {
+            configurations += 1;
+            let state = State::of_configuration(one);
+            *tallies.entry(state).or_default() += 1;
+            let slow = state == State::Pending && board.now.0 - one.last_modified_at.0 > SLOW;
+            if state.is_wrong() || slow {
+                items.push(wrong(cluster, one, state, board.now));
+            }
+        }
+    }
+    items.sort_by(|a, b| a.order.cmp(&b.order));
+    let headline = match items.len() {
+        0 if clusters == 0 => "There is nothing here yet.".to_owned(),
+        0 => "Nothing is wrong.".to_owned(),
+        1 => "1 thing needs someone.".to_owned(),
+        number => format!("{number} things need someone."),
+    };
+    let left_out = items.len().saturating_sub(SHOWN);
+    items.truncate(SHOWN);
+    let overview = Overview {
+        frame: Frame::of(visitor).section("overview"),
+        headline,
+        items,
+        left_out,
+        tallies: tallies
+            .into_iter()
+            .map(|(state, number)| Tally { state, number })
+            .collect(),
+        clusters,
+        configurations,
+    };
+    Ok(page(StatusCode::OK, &overview))
+}
+
+fn offline(cluster: &ClusterSummary, now: Timestamp) -> Item {
+    let name = shown(cluster.id.name());
+    let message = match cluster.configurations.len() {
+        0 => "Its agent has not called.".to_owned(),
+        number => format!(
+            "Its agent has not called: of its {} nothing newer is known.",
+            count(number, "configuration")
+        ),
+    };
+    Item {
+        state: State::Offline,
+        since: When::maybe(cluster.last_seen, now),
+        order: (State::Offline, Reverse(0), name.clone()),
+        link: route::of_cluster(&cluster.id),
+        name,
+        cluster: None,
+        message,
+        problems: Vec::new(),
+        more: 0,
+    }
+}
+
+fn wrong(
+    cluster: &ClusterSummary,
+    one: &ConfigurationSummary,
+    state: State,
+    now: Timestamp,
+) -> Item {
+    let summary = one.summary.clone().unwrap_or_default();
+    let repository = one.properties.repository_url.as_deref();
+    let repository = repository.and_then(Repository::find);
+    let commit = summary.attempted_revision.as_deref();
+    let message = match &one.summary {
+        None => "Its cluster has not said anything of it.".to_owned(),
+        Some(summary) => shown(&summary.message),
+    };
+    let problems: Vec<Line> = summary
+        .first
+        .iter()
+        .map(|problem| Line::new(problem, repository.as_ref(), commit))
+        .collect();
+    let shown_here = u32::try_from(problems.len()).unwrap_or_default();
+    Item {
+        state,
+        since: When::maybe(summary.since.or(Some(one.last_modified_at)), now),
+        order: (state, Reverse(summary.problems), one.name.clone()),
+        name: shown(&one.name),
+        link: format!("{}/{}", route::of_cluster(&cluster.id), one.name),
+        cluster: Some((shown(cluster.id.name()), route::of_cluster(&cluster.id))),
+        message,
+        problems,
+        more: summary.problems.saturating_sub(shown_here),
+    }
+}
+
+impl Line {
+    pub(super) fn new(
+        problem: &gitmoor_arm::Problem,
+        repository: Option<&Repository>,
+        commit: Option<&str>,
+    ) -> Self {
+        let place = match problem.line {
+            Some(line) if !problem.path.is_empty() => format!("{}:{line}", problem.path),
+            _ => problem.path.clone(),
+        };
+        let link = repository.zip(commit);
+        let link = link
+            .and_then(|(repository, commit)| repository.file(commit, &problem.path, problem.line));
+        Self {
+            place: shown(&place),
+            link,
+            object: problem.object.as_deref().map(shown),
+            message: format!("{}: {}", shown(&problem.reason), shown(&problem.message)),
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! Signing in and out.
+
+use askama::Template;
+use axum::{
+    body::{Body, to_bytes},
+    response::{IntoResponse as _, Response},
+};
+use http::{
+    HeaderValue, Method, StatusCode,
+    header::{LOCATION, SET_COOKIE},
+};
+use url::form_urlencoded;
+use uuid::Uuid;
+
+use super::{
+    Call, Pages, Route,
+    frame::{Frame, page},
+    session::{self, Visitor},
+};
+use crate::api::refusal::Refusal;
+
+/// The largest form that is read of someone who is not signed in.
+const MAX_FORM: usize = 4096;
+
+#[derive(Template)]
+#[template(path = "sign_in.html")]
+struct SignIn {
+    frame: Frame,
+}
+
+#[derive(Template)]
+#[template(path = "link.html")]
+struct Link {
+    frame: Frame,
+    code: String,
+}
+
+/// Answers what is open to anyone.
+pub(super) async fn answer(
+    pages: &Pages,
+    route: Route,
+    call: &Call,
+    body: Body,
+) -> Result<Response, Refusal> {
+    let frame = Frame::nobody();
+    match route {
+        Route::Link if call.method == Method::POST => redeem(pages, call, body).await,
+        Route::Link => {
+            let code = call.parameter("code").unwrap_or_default();
+            if !pages.store.is_sign_in_link(&code).await? {
+                return Err(Refusal::used_link());
+            }
+            // Not used up yet: what looks at links before people do must not take it from them.
+            Ok(page(StatusCode::OK, &Link { frame, code }))
+        }
+        _ => Ok(page(StatusCode::OK, &SignIn { frame })),
+    }
+}
+
+async fn redeem(pages: &Pages, call: &Call, body: Body) -> Result<Response, Refusal> {
+    if !session::is_from_here(&call.headers) {
+        return Err(Refusal::foreign_form());
+    }
+    let form = read(body, MAX_FORM).await?;
+    let code = field(&form, "code").unwrap_or_default();
+    let principal = pages.store.redeem_sign_in_link(code).await?;
+    let principal = principal.ok_or_else(Refusal::used_link)?;
+    begin(pages, principal, "/").await
+}
+
+/// Signs someone in, and sends them on.
+pub(super) async fn begin(pages: &Pages, principal: Uuid, then: &str) -> Result<Response, Refusal> {
+    let secret = pages.store.begin_session(principal).await?;
+    tracing::info!(%principal, "someone has signed in");
+    let mut response = see_other(then);
+    response
+        .headers_mut()
+        .append(SET_COOKIE, session::keep(&secret));
+    Ok(response)
+}
+
+pub(super) async fn sign_out(
+    pages: &Pages,
+    visitor: &Visitor,
+    call: &Call,
+    body: Body,
+) -> Result<Response, Refusal> {
+    let form = read(body, MAX_FORM).await?;
+    visitor.check(&call.headers, field(&form, "csrf"))?;
+    visitor.leave(&pages.store).await?;
+    let mut response = see_other("/sign-in");
+    response.headers_mut().append(SET_COOKIE, session::forget());
+    Ok(response)
+}
+
+/// Sends someone who is not signed in there.
+pub(super) fn send_there(call: &Call) -> Response {
+    // What a form would have written is not written later.
+    if call.method != Method::GET || call.path() == "/" {
+        return see_other("/sign-in");
+    }
+    let query = form_urlencoded::Serializer::new(String::new())
+        .append_pair("then", call.path())
+        .finish();
+    see_other(&format!("/sign-in?{query}"))
+}
+
+/// Sends a browser to a path of ours, to be read.
+pub(super) fn see_other(path: &str) -> Response {
+    let location = HeaderValue::from_str(path).unwrap_or(HeaderValue::from_static("/"));
+    (StatusCode::SEE_OTHER, [(LOCATION, location)]).into_response()
+}
+
+/// Reads a form.
+pub(super) async fn read(body: Body, limit: usize) -> Result<Vec<(String, String)>, Refusal> {
+    let body = to_bytes(body, limit).await;
+    let body = body.map_err(|_| Refusal::body(limit))?;
+    Ok(form_urlencoded::parse(&body).into_owned().collect())
+}
+
+/// A field of a form.
+pub(super) fn field<'a>(form: &'a [(String, String)], name: &str) -> Option<&'a str> {
+    let mut found = form.iter().filter(|(key, _)| key == name);
+    found.next().map(|(_, value)| value.as_str())
+}
