@@ -16,8 +16,11 @@ use std::{
     time::Duration,
 };
 
-use gitmoor_arm::{Client, ClusterId, ConfigurationId, SourceControlConfiguration};
-use tokio::{sync::watch, time::sleep};
+use gitmoor_arm::{Client, ClusterId, ConfigurationId, SourceControlConfiguration, Version};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep},
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -34,6 +37,12 @@ use settle::{Obstacle, Settler};
 /// After failures, ARM is asked this often at least: an agent that was cut off sees what is new
 /// soon after it is back.
 const LONGEST_WAIT: Duration = Duration::from_mins(2);
+
+/// How long a portal is asked to wait for news. An idle agent costs it a request in that time.
+const NEWS: Duration = Duration::from_secs(55);
+
+/// How much time lies at least between two requests of a portal that waits.
+const SPACING: Duration = Duration::from_millis(500);
 
 /// How many empty lists in a row are believed.
 const EMPTY_LISTS: usize = 2;
@@ -68,14 +77,34 @@ pub(crate) async fn follow(
             return;
         }
         let mut backoff = Backoff::new(poll_interval, LONGEST_WAIT.max(poll_interval));
+        let mut list = Vec::new();
+        let mut version: Option<Version> = None;
+        let mut patience = NEWS;
         loop {
-            let wait = match arm.list().await {
-                Ok(list) => {
+            let asked = Instant::now();
+            let answer = arm.list_since(version.as_ref(), patience).await;
+            let wait = match answer {
+                Ok(answer) => {
                     backoff.reset();
+                    list = answer.configurations.unwrap_or(list);
                     let now = follower.take(&list).await;
+                    let is_settled = now.iter().all(|one| one.obstacles.is_empty());
                     log(&known.borrow(), &now);
                     known.send_replace(Arc::new(now));
-                    gitmoor_arm::jittered(poll_interval)
+                    // An empty list is to be seen twice before it is believed.
+                    let is_believed = follower.empty_lists == 0;
+                    let was_asked_for_news = version.is_some();
+                    version = answer.version.filter(|_| is_believed);
+                    patience = if is_settled {
+                        NEWS
+                    } else {
+                        NEWS.min(poll_interval)
+                    };
+                    if version.is_some() && (answer.waited || !was_asked_for_news) {
+                        SPACING.saturating_sub(asked.elapsed())
+                    } else {
+                        gitmoor_arm::jittered(poll_interval)
+                    }
                 }
                 Err(error) => {
                     tracing::warn!(

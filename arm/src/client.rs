@@ -12,10 +12,14 @@ mod list;
 mod token;
 
 pub use http::TransportError;
+pub use list::{Listed, Version};
 
 use std::time::Duration;
 
-use ::http::{Method, StatusCode};
+use ::http::{
+    Method, StatusCode,
+    header::{CONTENT_TYPE, IF_NONE_MATCH},
+};
 use rand::Rng as _;
 use url::Url;
 
@@ -80,7 +84,7 @@ impl Client {
         let url = self.url(&self.cluster_id.status_path(name));
         let body = serde_json::to_vec(&report.clone().bounded())
             .expect("a report is plain data with text for keys");
-        let answer = self.send(Method::PUT, &url, Some(body)).await?;
+        let answer = self.send(Method::PUT, &url, &Asked::Body(body)).await?;
         match answer.status {
             StatusCode::NO_CONTENT => Ok(()),
             // A page of some proxy: the portal has not heard of the report.
@@ -102,15 +106,10 @@ impl Client {
     }
 
     /// Sends with a token, and once more with a new one when the server does not take it.
-    async fn send(
-        &self,
-        method: Method,
-        url: &Url,
-        body: Option<Vec<u8>>,
-    ) -> Result<Answer, Error> {
+    async fn send(&self, method: Method, url: &Url, asked: &Asked<'_>) -> Result<Answer, Error> {
         self.http.reload().await?;
         let token = self.tokens.token(&self.http, None).await?;
-        let answer = self.request(&method, url, &body, &token).await?;
+        let answer = self.request(&method, url, asked, &token).await?;
         if answer.status != StatusCode::UNAUTHORIZED {
             return Ok(answer);
         }
@@ -118,14 +117,14 @@ impl Client {
         if fresh == token {
             return Ok(answer);
         }
-        self.request(&method, url, &body, &fresh).await
+        self.request(&method, url, asked, &fresh).await
     }
 
     async fn request(
         &self,
         method: &Method,
         url: &Url,
-        body: &Option<Vec<u8>>,
+        asked: &Asked<'_>,
         token: &crate::Secret,
     ) -> Result<Answer, Error> {
         let server = origin(url);
@@ -136,11 +135,15 @@ impl Client {
                     .through_proxy
                     .request(method.clone(), url.clone())
                     .bearer_auth(token.expose());
-                match body {
-                    Some(body) => request
-                        .header(::http::header::CONTENT_TYPE, "application/json")
+                match asked {
+                    Asked::Body(body) => request
+                        .header(CONTENT_TYPE, "application/json")
                         .body(body.clone()),
-                    None => request,
+                    Asked::Nothing => request,
+                    Asked::News { since, wait } => request
+                        .header(IF_NONE_MATCH, &since.0)
+                        .header("prefer", format!("wait={}", wait.as_secs()))
+                        .timeout(self.http.timeout() + *wait),
                 }
             })
             .await;
@@ -153,6 +156,18 @@ impl Client {
             Err(source) => Err(Error::Transport { server, source }),
         }
     }
+}
+
+/// What goes with a request.
+enum Asked<'a> {
+    Nothing,
+    /// JSON.
+    Body(Vec<u8>),
+    /// Only another version of a list is wanted, which may take so long to come.
+    News {
+        since: &'a Version,
+        wait: Duration,
+    },
 }
 
 /// The error that an answer without success is.

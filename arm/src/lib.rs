@@ -25,7 +25,7 @@ mod settings;
 mod version;
 mod wire;
 
-pub use client::{Client, TransportError, jittered};
+pub use client::{Client, Listed, TransportError, Version, jittered};
 pub use error::{Error, FileError, Retry, TokenError};
 pub use id::{ArmId, ClusterId, ConfigurationId, IdError};
 pub use params::{

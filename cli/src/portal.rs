@@ -1,5 +1,6 @@
 //! `gitmoor portal`: the server where an administrator says which repository a namespace follows.
 
+mod backup;
 mod principal;
 
 use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
@@ -20,7 +21,9 @@ Examples:
     /subscriptions/s1/resourceGroups/g1/providers/Microsoft.Kubernetes/connectedClusters/c1
   gitmoor portal principal list
   gitmoor portal token 5f1c0de0-...
-  gitmoor portal link 5f1c0de0-...")]
+  gitmoor portal link 5f1c0de0-...
+  gitmoor portal backup /backup/portal-2026-11-24.jsonl
+  gitmoor portal --data-directory /var/lib/another restore /backup/portal-2026-11-24.jsonl")]
 pub(crate) struct Portal {
     /// The settings, as a YAML file.
     #[arg(long, global = true, value_name = "FILE", env = "GITMOOR_CONFIG")]
@@ -45,6 +48,8 @@ enum Command {
     Token(principal::Token),
     /// Prints a link that signs one of them in to the page, once, within a day.
     Link(principal::Link),
+    Backup(backup::Backup),
+    Restore(backup::Restore),
 }
 
 pub(crate) fn run(arguments: Portal) -> anyhow::Result<ExitCode> {
@@ -62,6 +67,8 @@ pub(crate) fn run(arguments: Portal) -> anyhow::Result<ExitCode> {
                 match command {
                     Command::Principal(principal) => principal.run(settings).await,
                     Command::Token(token) => token.run(settings).await,
+                    Command::Backup(backup) => backup.run(&settings).await,
+                    Command::Restore(restore) => restore.run(&settings).await,
                     Command::Link(link) => link.run(settings).await,
                 }
             };

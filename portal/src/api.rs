@@ -32,10 +32,8 @@ use axum::{
 use http::{
     HeaderMap, HeaderValue, Method, StatusCode, Uri, header::HOST, request::Parts, uri::Authority,
 };
-use tokio::{
-    sync::Semaphore,
-    time::{Instant, timeout_at},
-};
+use tokio::{sync::Semaphore, time::timeout};
+use tokio_util::sync::CancellationToken;
 use url::{Url, form_urlencoded};
 
 use crate::{Limits, Store, identity::Principal};
@@ -69,6 +67,8 @@ pub(crate) struct Site {
     pub(crate) addresses: Vec<Url>,
     /// Where links lead, when the settings say so.
     pub(crate) url: Option<Url>,
+    /// Ends those who wait for something when the portal ends.
+    pub(crate) cancel: CancellationToken,
 }
 
 impl Site {
@@ -171,14 +171,55 @@ impl Call {
 }
 
 async fn answer(State(api): State<Arc<Api>>, request: Request) -> Response {
-    let deadline = Instant::now() + Duration::from_secs(api.limits.request_seconds.get().into());
-    timeout_at(deadline, api.answer(request))
-        .await
-        .unwrap_or_else(|_| Err(Refusal::timeout()))
-        .unwrap_or_else(Refusal::into_response)
+    let (head, body) = request.into_parts();
+    let answer = async {
+        let waited = api.wait(&head).await?;
+        let mut response = api
+            .in_time(api.answer(Request::from_parts(head, body)))
+            .await?;
+        if waited {
+            let applied = HeaderValue::from_static("wait");
+            let headers = response.headers_mut();
+            headers.insert(data_plane::PREFERENCE_APPLIED, applied);
+        }
+        Ok(response)
+    };
+    answer.await.unwrap_or_else(Refusal::into_response)
 }
 
 impl Api {
+    async fn in_time<T>(
+        &self,
+        work: impl Future<Output = Result<T, Refusal>>,
+    ) -> Result<T, Refusal> {
+        let limit = Duration::from_secs(self.limits.request_seconds.get().into());
+        timeout(limit, work)
+            .await
+            .unwrap_or_else(|_| Err(Refusal::timeout()))
+    }
+
+    /// Lets a caller wait who asks for that and may: before the time begins that its request may
+    /// take, and without a place among those at once. Whether it did.
+    async fn wait(&self, head: &Parts) -> Result<bool, Refusal> {
+        let Some(wait) = data_plane::wait(&head.headers) else {
+            return Ok(false);
+        };
+        let Ok(Route::Desired(cluster)) = Route::parse(head.uri.path()) else {
+            return Ok(false);
+        };
+        let known = async {
+            let caller = authenticate(&self.store, &head.headers).await?;
+            authorise(&caller, &Route::Desired(cluster.clone()), &head.method)
+        };
+        self.in_time(known).await?;
+        let changed = data_plane::changed(self, &head.headers, &cluster, wait);
+        tokio::select! {
+            changed = changed => changed?,
+            () = self.site.cancel.cancelled() => {}
+        }
+        Ok(true)
+    }
+
     async fn answer(&self, request: Request) -> Result<Response, Refusal> {
         let (head, body) = request.into_parts();
         let tenant = self.store.tenant().to_string();

@@ -39,8 +39,14 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a connection lives. Callers open another; those who read or write nothing are gone.
 const CONNECTION_LIFETIME: Duration = Duration::from_secs(15 * 60);
 
-/// How long requests under way may go on when a connection or the server ends.
+/// How long requests under way may go on when the server ends.
 const GRACE: Duration = Duration::from_secs(10);
+
+/// The same when the time of a connection is over: an agent may wait for a minute.
+const LONG_GRACE: Duration = Duration::from_secs(75);
+
+/// How long an HTTP/2 connection may be silent before it is asked for a sign of life: agents wait.
+const KEEP_ALIVE: Duration = Duration::from_secs(30);
 
 /// How often the signing keys are read; far less than the notice that a new one is given.
 const KEYS_REREAD_AFTER: Duration = Duration::from_secs(60 * 60);
@@ -141,6 +147,7 @@ impl Portal {
         let site = Site {
             addresses: self.settings.addresses(self.address.port()),
             url: self.settings.url.clone(),
+            cancel: cancel.clone(),
         };
         let throttle = Arc::new(Throttle::new(limits.throttling));
         let server = Server {
@@ -182,6 +189,7 @@ impl Portal {
             () = accept => {}
             () = self.certificates.follow(reload) => {}
             () = follow_keys(&self.store) => {}
+            () = self.store.follow_changes() => {}
         }
         drop(self.listener);
         tasks.close();
@@ -260,7 +268,15 @@ impl Server {
         tokio::select! {
             ended = connection.as_mut() => return log(ended),
             () = self.cancel.cancelled() => {}
-            () = sleep(CONNECTION_LIFETIME) => {}
+            () = sleep(CONNECTION_LIFETIME) => {
+                connection.as_mut().graceful_shutdown();
+                tokio::select! {
+                    ended = timeout(LONG_GRACE, connection.as_mut()) => {
+                        return ended.map_or((), log);
+                    }
+                    () = self.cancel.cancelled() => {}
+                }
+            }
         }
         connection.as_mut().graceful_shutdown();
         if let Ok(ended) = timeout(GRACE, connection).await {
@@ -296,7 +312,7 @@ fn builder(http2: bool) -> Builder<TokioExecutor> {
         .timer(TokioTimer::new())
         .max_concurrent_streams(MAX_STREAMS)
         .max_header_list_size(MAX_HEADER_BYTES)
-        .keep_alive_interval(HEAD_TIMEOUT)
+        .keep_alive_interval(KEEP_ALIVE)
         .keep_alive_timeout(HEAD_TIMEOUT);
     builder
 }

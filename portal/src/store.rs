@@ -1,6 +1,8 @@
 //! What the portal keeps, in SQLite or PostgreSQL: configurations with their secrets and status, clusters,
 //! and the principals who may call. What is written is on the disk before it is acknowledged.
 
+mod backup;
+mod changes;
 mod clusters;
 mod configurations;
 mod database;
@@ -14,6 +16,7 @@ mod sealing;
 mod sessions;
 mod summaries;
 
+pub use backup::{BackupError, back_up, restore};
 pub(crate) use clusters::{ClusterRecord, ClusterWrite};
 pub(crate) use configurations::{Condition, Page, PutError, ReportError, Written};
 pub(crate) use groups::{GroupRecord, GroupWrite};
@@ -72,6 +75,8 @@ pub struct Store {
     sealing: sealing::Sealing,
     signing: Arc<keys::Signing>,
     presence: Arc<presence::Presence>,
+    changes: Arc<changes::Changes>,
+    location: Location,
 }
 
 impl Store {
@@ -83,13 +88,16 @@ impl Store {
     /// with another key.
     pub async fn open(settings: &Settings) -> Result<Self, StoreError> {
         let keys = MasterKeys::read(&settings.encryption, &settings.data_directory)?;
-        let database = Database::open(&settings.database()).await?;
+        let location = settings.database();
+        let database = Database::open(&location).await?;
         let sealing = sealing::Sealing::open(&database, &keys).await?;
         Ok(Self {
             signing: Arc::new(keys::Signing::open(&database, &sealing).await?),
             database,
             sealing,
             presence: Arc::default(),
+            changes: Arc::default(),
+            location,
         })
     }
 

@@ -17,6 +17,7 @@ mod portal {
 
     mod agent;
     mod arm;
+    mod backup;
     mod clusters;
     mod conditions;
     mod data_plane;
@@ -24,6 +25,7 @@ mod portal {
     mod limits;
     mod log;
     mod login;
+    mod news;
     mod page;
     mod sealed;
     mod secrecy;
@@ -41,15 +43,18 @@ mod on_postgres {
     const ENGINE: crate::Engine = crate::Engine::Postgres;
 
     mod arm;
+    mod backup;
     mod clusters;
     mod conditions;
     mod data_plane;
     mod durability;
     mod log;
     mod login;
+    mod news;
     mod outage;
     mod page;
     mod server;
+    mod several;
     mod start;
     mod surroundings;
     mod tokens;

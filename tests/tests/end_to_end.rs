@@ -2,6 +2,9 @@
 //! server. All but a few tests share one cluster, each in namespaces of its own.
 
 #[cfg(test)]
+#[path = "end_to_end/admission.rs"]
+mod admission;
+#[cfg(test)]
 #[path = "end_to_end/arm.rs"]
 mod arm;
 #[cfg(test)]

@@ -6,7 +6,10 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use http::{HeaderMap, StatusCode, header::RETRY_AFTER};
+use http::{
+    HeaderMap, HeaderValue, StatusCode,
+    header::{ETAG, RETRY_AFTER},
+};
 use reqwest::{Certificate, ClientBuilder, RequestBuilder, redirect};
 use time::{OffsetDateTime, format_description::well_known::Rfc2822};
 use url::Url;
@@ -24,7 +27,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long an HTTP/2 connection with a request on it may be silent before it is asked for a sign of
 /// life, and how long that may take.
-const KEEP_ALIVE: Duration = Duration::from_secs(5);
+const KEEP_ALIVE: (Duration, Duration) = (Duration::from_secs(15), Duration::from_secs(5));
 
 /// The longest that a server may make us wait.
 const MAX_RETRY_AFTER: Duration = Duration::from_hours(1);
@@ -77,6 +80,10 @@ impl From<reqwest::Error> for TransportError {
 pub(super) struct Answer {
     pub(super) status: StatusCode,
     pub(super) retry_after: Option<Duration>,
+    /// The version of what is answered.
+    pub(super) etag: Option<HeaderValue>,
+    /// Whether the server did as was preferred.
+    pub(super) preference_applied: bool,
     pub(super) body: Vec<u8>,
 }
 
@@ -144,6 +151,11 @@ impl Http {
         Ok(())
     }
 
+    /// How long an exchange may take.
+    pub(super) fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
     /// Sends what `request` makes and reads the answer whole.
     pub(super) async fn send(
         &self,
@@ -164,6 +176,8 @@ impl Http {
         Ok(Answer {
             status: response.status(),
             retry_after: retry_after(response.headers(), SystemTime::now()),
+            etag: response.headers().get(ETAG).cloned(),
+            preference_applied: response.headers().contains_key("preference-applied"),
             body,
         })
     }
@@ -199,8 +213,8 @@ fn build(pem: Option<&[u8]>, path: Option<&Path>, timeout: Duration) -> Result<C
             .timeout(timeout)
             .connect_timeout(CONNECT_TIMEOUT.min(timeout))
             // A dead HTTP/2 connection would be used by every later poll until TCP gives up.
-            .http2_keep_alive_interval(KEEP_ALIVE)
-            .http2_keep_alive_timeout(KEEP_ALIVE)
+            .http2_keep_alive_interval(KEEP_ALIVE.0)
+            .http2_keep_alive_timeout(KEEP_ALIVE.1)
             .user_agent(concat!("gitmoor/", env!("CARGO_PKG_VERSION")));
         match &roots {
             Some(roots) => builder.tls_certs_only(roots.clone()),

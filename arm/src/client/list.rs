@@ -1,12 +1,12 @@
 //! Listing: all pages, or an error. An agent deletes what the list does not have, so half a list
 //! must never look like a whole one.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, time::Duration};
 
-use ::http::{Method, StatusCode};
+use ::http::{HeaderValue, Method, StatusCode};
 use url::Url;
 
-use super::{Client, http::origin, refusal};
+use super::{Asked, Client, http::origin, refusal};
 use crate::{ConfigurationId, Error, ListPage, SourceControlConfiguration};
 
 /// More pages than this are a server that leads in circles.
@@ -15,6 +15,28 @@ const MAX_PAGES: usize = 200;
 /// All pages together, so that a list cannot fill the memory of an agent.
 const MAX_BYTES: usize = 64 * 1024 * 1024;
 
+/// Which version of a list an answer had.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Version(pub(super) HeaderValue);
+
+/// The configurations of a cluster, all of them.
+#[derive(Debug)]
+pub struct Listed {
+    /// Nothing when they are as they were.
+    pub configurations: Option<Vec<SourceControlConfiguration>>,
+    /// By which to ask for another list than this; ARM has none.
+    pub version: Option<Version>,
+    /// Whether the server answers when there is news: asked again, it is the server that waits.
+    pub waited: bool,
+}
+
+/// What an answer says beside its page.
+struct Answered {
+    bytes: usize,
+    version: Option<Version>,
+    waited: bool,
+}
+
 impl Client {
     /// All configurations of the cluster: from the data plane, with their secrets, where the
     /// settings name one, else from ARM, without.
@@ -22,6 +44,25 @@ impl Client {
     /// # Errors
     /// When any page is not there, whole and well-formed. Never a part of the list.
     pub async fn list(&self) -> Result<Vec<SourceControlConfiguration>, Error> {
+        let listed = self.pages(&Asked::Nothing).await?;
+        Ok(listed.configurations.unwrap_or_default())
+    }
+
+    /// The same, when it is of another version than this one, or after so long a time; at once when
+    /// none is known.
+    ///
+    /// # Errors
+    /// As [`list`](Self::list).
+    pub async fn list_since(
+        &self,
+        since: Option<&Version>,
+        wait: Duration,
+    ) -> Result<Listed, Error> {
+        let asked = since.map_or(Asked::Nothing, |since| Asked::News { since, wait });
+        self.pages(&asked).await
+    }
+
+    async fn pages(&self, asked: &Asked<'_>) -> Result<Listed, Error> {
         let mut url = if self.has_data_plane {
             self.url(&self.cluster_id.data_plane_path())
         } else {
@@ -33,15 +74,33 @@ impl Client {
         let mut seen = HashSet::from([url.clone()]);
         let mut bytes = 0;
         let mut all = Vec::new();
+        let mut first: Option<Answered> = None;
         loop {
-            let (page, size) = self.page(&url).await?;
-            bytes += size;
+            let asked = if first.is_none() {
+                asked
+            } else {
+                &Asked::Nothing
+            };
+            let (page, answered) = self.page(&url, asked).await?;
+            bytes += answered.bytes;
+            let first = first.get_or_insert(answered);
+            let Some(page) = page else {
+                return Ok(Listed {
+                    configurations: None,
+                    version: first.version.clone(),
+                    waited: first.waited,
+                });
+            };
             for configuration in &page.value {
                 self.check_belongs(&url, configuration)?;
             }
             all.extend(page.value);
             let Some(link) = page.next_link.filter(|link| !link.is_empty()) else {
-                return Ok(all);
+                return Ok(Listed {
+                    configurations: Some(all),
+                    version: first.version.clone(),
+                    waited: first.waited,
+                });
             };
             let next = self.next(&url, &link)?;
             let problem = if !seen.insert(next.clone()) {
@@ -63,11 +122,26 @@ impl Client {
         }
     }
 
+    /// A page; nothing when all is as it was.
     async fn page(
         &self,
         url: &Url,
-    ) -> Result<(ListPage<SourceControlConfiguration>, usize), Error> {
-        let answer = self.send(Method::GET, url, None).await?;
+        asked: &Asked<'_>,
+    ) -> Result<(Option<ListPage<SourceControlConfiguration>>, Answered), Error> {
+        let answer = self.send(Method::GET, url, asked).await?;
+        let answered = Answered {
+            bytes: answer.body.len(),
+            version: answer
+                .etag
+                .clone()
+                .filter(|_| self.has_data_plane)
+                .map(Version),
+            waited: answer.preference_applied,
+        };
+        let is_news = matches!(asked, Asked::News { .. });
+        if is_news && answer.status == StatusCode::NOT_MODIFIED {
+            return Ok((None, answered));
+        }
         // No other success than 200: 202, 204 and 206 are no list.
         if answer.status != StatusCode::OK {
             return Err(refusal(url, &answer));
@@ -81,7 +155,7 @@ impl Client {
                 error.column()
             ),
         })?;
-        Ok((page, answer.body.len()))
+        Ok((Some(page), answered))
     }
 
     /// Where the next page is. The token goes with the request, so it must be the same server.

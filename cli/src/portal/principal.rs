@@ -174,11 +174,16 @@ fn unknown(id: Uuid) -> String {
 }
 
 async fn open(settings: &Settings) -> anyhow::Result<Store> {
+    make_directory(settings)?;
+    Ok(Store::open(settings).await?)
+}
+
+/// Makes the folder of what the portal keeps.
+pub(super) fn make_directory(settings: &Settings) -> anyhow::Result<()> {
     let directory = &settings.data_directory;
     let mut private = DirBuilder::new();
     private.recursive(true).mode(0o700);
     private
         .create(directory)
-        .with_context(|| format!("make the folder {}", directory.display()))?;
-    Ok(Store::open(settings).await?)
+        .with_context(|| format!("make the folder {}", directory.display()))
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use gitmoor_cluster::Cluster;
 use rustix::process::Signal;
 
-use super::program::{Running, gitmoor};
+use super::program::{Running, gitmoor, outcome};
 
 #[test]
 fn the_first_signal_ends_it_well() {
@@ -19,6 +19,41 @@ fn the_first_signal_ends_it_well() {
         running.line("the portal has ended");
         assert_eq!(running.ended().code(), Some(0));
     }
+}
+
+#[test]
+fn a_portal_is_backed_up_and_restored_by_one_command_each() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name).display().to_string();
+    let (first, second, backup) = (path("first"), path("second"), path("backup.jsonl"));
+    let portal = |data: &str, arguments: &[&str]| {
+        let mut command = gitmoor(&["portal", "--data-directory", data]);
+        outcome(command.args(arguments))
+    };
+    let create = ["principal", "create", "--name", "ann", "--role", "reader"];
+    let create = [&create[..], &["--scope", "/subscriptions/s"]].concat();
+    assert_eq!(portal(&first, &create).0, 0);
+    let (code, _, log) = portal(&first, &["backup", &backup]);
+    assert_eq!(code, 0, "{log}");
+    let mode = std::fs::metadata(&backup).unwrap().permissions();
+    assert_eq!(
+        std::os::unix::fs::PermissionsExt::mode(&mode) & 0o777,
+        0o600
+    );
+    assert_eq!(portal(&second, &["restore", &backup]).0, 0);
+    // It is sealed, and so is what was restored.
+    let (code, _, log) = portal(&second, &["principal", "list"]);
+    assert_eq!(code, 1, "{log}");
+    let key = Path::new(&first).join("encryption.key");
+    std::fs::copy(key, Path::new(&second).join("encryption.key")).unwrap();
+    let (list, restored) = (
+        portal(&first, &["principal", "list"]),
+        portal(&second, &["principal", "list"]),
+    );
+    assert!(list.1.contains("ann"), "{list:?}");
+    assert_eq!(restored.1, list.1);
+    let (code, _, log) = portal(&second, &["restore", &backup]);
+    assert!(code == 1 && log.contains("is not empty"), "{log}");
 }
 
 #[tokio::test]

@@ -1,16 +1,62 @@
 //! The data plane: what ARM lacks. The agent of a cluster reads its configurations with their
-//! secrets, and says what became of them.
+//! secrets, and says what became of them. It need not read the same twice (`If-None-Match`), and may
+//! wait for a change (`Prefer: wait=55`, RFC 7240).
 
 use axum::response::{IntoResponse as _, Response};
 use gitmoor_arm::{ClusterId, ConfigurationId, FieldError, ListPage, StatusReport, WithSecrets};
-use http::{HeaderValue, StatusCode, header::USER_AGENT};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, StatusCode,
+    header::{IF_NONE_MATCH, USER_AGENT},
+};
+use tokio::time::{Duration, Instant};
 
-use super::{Api, Call, SKIP_TOKEN, json, refusal::Refusal};
+use super::{Api, Call, SKIP_TOKEN, condition, json, refusal::Refusal};
+
+/// The longest that an agent may wait, whatever it prefers.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
+const PREFER: HeaderName = HeaderName::from_static("prefer");
+pub(super) const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
+
+/// How long the caller would wait for a change, when it says what it knows.
+pub(super) fn wait(headers: &HeaderMap) -> Option<Duration> {
+    headers.get(IF_NONE_MATCH)?;
+    let preferences = headers.get_all(PREFER).into_iter();
+    let wait = preferences
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split([',', ';']))
+        .find_map(|preference| {
+            let (name, value) = preference.split_once('=')?;
+            let is_wait = name.trim().eq_ignore_ascii_case("wait");
+            is_wait.then(|| value.trim().trim_matches('"').parse().ok())?
+        })?;
+    Some(Duration::from_secs(wait).min(LONGEST_WAIT))
+}
+
+/// Waits until there is news for the agent of a cluster.
+pub(super) async fn changed(
+    api: &Api,
+    headers: &HeaderMap,
+    cluster: &ClusterId,
+    wait: Duration,
+) -> Result<(), Refusal> {
+    let version = headers.get(USER_AGENT).and_then(agent_version);
+    api.store.saw(cluster, version).await;
+    let known = condition::read(headers)?.if_none_match.unwrap_or_default();
+    let until = Instant::now() + wait;
+    Ok(api.store.changed(cluster, &known, until).await?)
+}
 
 pub(super) async fn list(api: &Api, call: &Call, cluster: &ClusterId) -> Result<Response, Refusal> {
     let version = call.headers.get(USER_AGENT).and_then(agent_version);
     api.store.saw(cluster, version).await;
     let after = call.parameter(SKIP_TOKEN).unwrap_or_default();
+    // Taken before the list is read: if that is newer already, it is only read once more.
+    let etag = api.store.list_etag(cluster).await?;
+    let known = condition::read(&call.headers)?.if_none_match;
+    if after.is_empty() && known.is_some_and(|known| known.contains(&etag)) {
+        return Ok((StatusCode::NOT_MODIFIED, condition::etag(&etag)).into_response());
+    }
     let page = api
         .store
         .list_with_secrets(cluster, &after, api.limits.page_size.get())
@@ -32,7 +78,9 @@ pub(super) async fn list(api: &Api, call: &Call, cluster: &ClusterId) -> Result<
         value: items.iter().map(WithSecrets).collect(),
         next_link,
     };
-    Ok(json(StatusCode::OK, &page))
+    let mut response = json(StatusCode::OK, &page);
+    response.headers_mut().extend(condition::etag(&etag));
+    Ok(response)
 }
 
 pub(super) async fn report(

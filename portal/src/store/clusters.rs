@@ -175,7 +175,9 @@ impl Store {
                 .execute(&mut *transaction)
                 .await?;
         }
+        self.announce(&mut transaction, &key).await?;
         transaction.commit().await?;
+        self.changes.tell(&key);
         Ok(Some(true))
     }
 

@@ -158,7 +158,9 @@ impl Store {
         write(&self.sealing, &mut transaction, &cluster, &name, &desired).await?;
         write_settings(&self.sealing, &mut transaction, &cluster, &name, &settings).await?;
         delete_status(&mut transaction, &cluster, &name).await?;
+        self.announce(&mut transaction, &cluster).await?;
         transaction.commit().await?;
+        self.changes.tell(&cluster);
         let stored = WithReport {
             desired,
             report: None,
@@ -201,11 +203,13 @@ impl Store {
             return Ok(false);
         }
         sqlx::query("DELETE FROM configuration WHERE cluster = $1 AND name = $2")
-            .bind(cluster)
+            .bind(&cluster)
             .bind(name)
             .execute(&mut *transaction)
             .await?;
+        self.announce(&mut transaction, &cluster).await?;
         transaction.commit().await?;
+        self.changes.tell(&cluster);
         Ok(true)
     }
 

@@ -131,6 +131,15 @@ impl Database {
         }
     }
 
+    /// The version of the newest schema.
+    pub(super) fn newest_schema() -> i64 {
+        MIGRATIONS
+            .map(|(version, ..)| version)
+            .into_iter()
+            .max()
+            .unwrap_or_default()
+    }
+
     /// Brings the schema up to date, or up to a version.
     pub(super) async fn migrate(&self, target: Option<i64>) -> Result<(), StoreError> {
         let mut connection = self.writer.acquire().await?;

@@ -111,7 +111,10 @@ impl Store {
             .bind(prefix)
             .execute(&mut *transaction)
             .await?;
+        // Which clusters there were is not known here.
+        self.announce(&mut transaction, "").await?;
         transaction.commit().await?;
+        self.changes.tell("");
         Ok(true)
     }
 }

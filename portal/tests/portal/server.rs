@@ -159,6 +159,12 @@ impl Caller {
         }
     }
 
+    /// The same caller, who calls another portal.
+    #[allow(dead_code, reason = "not by the tests of every engine")]
+    pub(super) fn at(&self, server: &Server) -> Self {
+        Self::new(&server.url, server.ca.as_deref().unwrap(), &self.token)
+    }
+
     pub(super) async fn send(&self, method: Method, path: &str, body: impl Into<Body>) -> Answer {
         self.send_with(method, path, body, &[]).await
     }
