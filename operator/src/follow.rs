@@ -11,13 +11,15 @@ mod drift;
 mod end;
 mod health;
 mod prune;
+mod record;
 mod source;
 mod sync;
 mod tell;
 mod turns;
+mod watching;
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, HashSet},
     sync::Arc,
     time::Duration,
 };
@@ -39,13 +41,13 @@ use crate::{
     bodies::Bodies,
     events::sender::Events,
     inventory::{Inventory, store::Store},
-    kinds::{Kinds, Resource},
-    metrics::{Meter, State},
+    kinds::Kinds,
+    metrics::Meter,
     names,
     observe::{Kind, Observer, Sightings},
     pace::{Pace, jitter},
     read::{Manifests, Reader},
-    report::{Facts, Obstacle, Reporter, WriteError},
+    report::{Facts, Obstacle, Reporter},
     snapshot::CommitId,
     tenant::{Chain, Tenant},
 };
@@ -57,10 +59,6 @@ use source::Source;
 use tell::Told;
 
 type Newest = watch::Receiver<Option<Arc<SourceControlConfiguration>>>;
-
-/// How long digests and fingerprints may be ahead of their copy in the cluster: a stale copy costs
-/// an apply that changes nothing.
-const CHECKPOINT: Duration = Duration::from_secs(30);
 
 /// How long after a list an object that it did not show may still be seen: a watch cache lags
 /// behind a write by less.
@@ -345,11 +343,7 @@ impl Follow {
                 // A new kind is served a moment after it is there.
                 () = self.coming.news(), if active => self.retry.soon(Duration::from_millis(200)),
                 () = at(self.retry.due()) => self.sync_again().await,
-                () = at(self.reporter.due()) => {
-                    if self.report().await == Some(End::TakenOver) {
-                        return End::TakenOver;
-                    }
-                }
+                () = at(self.reporter.due()) => self.report().await,
                 () = at(self.checkpoint) => self.write_checkpoint().await,
             }
         }
@@ -460,88 +454,6 @@ impl Follow {
             tracing::warn!(reason = obstacle.reason, "{}", obstacle.message);
             self.facts.obstacle = Some(obstacle);
             self.reporter.changed();
-        }
-    }
-
-    /// Whether drift is healed or shown from now on, or neither.
-    fn heal_otherwise(&mut self) {
-        self.checks = Checks::default();
-        self.patrol = None;
-        self.object_problems
-            .retain(|_, problem| problem.reason != Reason::Drift);
-    }
-
-    /// Watches every kind of the inventory: for how its objects fare also where drift is left alone.
-    fn watch_inventory(&mut self) {
-        for (kind, resource) in self.kinds_to_watch() {
-            self.observer.watch(&kind, &resource);
-        }
-        self.plan_patrol();
-    }
-
-    /// Every kind of the inventory, in a version that is served.
-    fn kinds_to_watch(&self) -> Vec<(Kind, Resource)> {
-        let mut kinds: HashMap<Kind, &str> = HashMap::new();
-        for (key, entry) in self.inventory.iter() {
-            kinds.insert(
-                (Arc::clone(&key.group), Arc::clone(&key.kind)),
-                &entry.version,
-            );
-        }
-        let kinds = kinds.into_iter().filter_map(|(kind, version)| {
-            let resource = self.kinds.find(&kind.0, version, &kind.1).ok();
-            let resource = resource.or_else(|| self.kinds.preferred(&kind.0, &kind.1))?;
-            let resource = resource.clone();
-            Some((kind, resource))
-        });
-        kinds.collect()
-    }
-
-    /// Writes the status. Says when another operator has taken over.
-    async fn report(&mut self) -> Option<End> {
-        let mut problems = self.read_problems.clone();
-        problems.extend(self.plan_problems.iter().cloned());
-        problems.extend(self.object_problems.values().cloned());
-        problems.extend(self.health_problems());
-        self.facts.problems = prune::blocked_once(problems);
-        self.facts.counts.total = u32::try_from(self.inventory.touched()).unwrap_or(u32::MAX);
-        self.facts.waits_for = self.waits_for_health();
-        let unhealthy = self.unwell().count();
-        self.facts.counts.unhealthy = u32::try_from(unhealthy).unwrap_or(u32::MAX);
-        let failed = self.object_problems.len();
-        self.meter.objects(State::Unhealthy, unhealthy);
-        self.meter.objects(State::Managed, self.inventory.touched());
-        self.meter.objects(State::Failed, failed);
-        let result = self.reporter.write(&self.facts).await;
-        let problems = std::mem::take(&mut self.facts.problems);
-        match result {
-            Ok(()) => self.tell_report(&problems),
-            // The watch brings what changed; a moment later this is tried again.
-            Err(WriteError::Changed) => {
-                tracing::debug!("the configuration changed while the status was written")
-            }
-            Err(error) => tracing::warn!(error = %Chain(&error), "status not written"),
-        }
-        None
-    }
-
-    fn changed_inventory(&mut self) {
-        if self.inventory.is_stale() && self.checkpoint.is_none() {
-            self.checkpoint = Some(Instant::now() + jitter(CHECKPOINT));
-        }
-    }
-
-    async fn write_checkpoint(&mut self) {
-        self.checkpoint = None;
-        if !self.inventory.is_stale() {
-            return;
-        }
-        if let Err(error) = self.store.checkpoint(&mut self.inventory).await {
-            tracing::warn!(error = %Chain(&error), "the inventory was not written");
-            if let Err(error) = self.store.reread_versions().await {
-                tracing::warn!(error = %Chain(&error), "the inventory was not read");
-            }
-            self.checkpoint = Some(Instant::now() + jitter(CHECKPOINT));
         }
     }
 }

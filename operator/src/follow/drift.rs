@@ -13,7 +13,6 @@ use super::{
 };
 use crate::{
     ObjectKey, Problem, Reason, inventory::Live, observe::Sighting, plan::Work, read::Sync,
-    tenant::Chain,
 };
 
 /// Within this time, healings of one object count as one fight.
@@ -98,20 +97,6 @@ impl Follow {
         self.plan_patrol();
         self.changed_inventory();
         self.judge(suspects).await;
-    }
-
-    /// A kind is no longer served in the version in which it was watched: it may be in another.
-    async fn other_versions(&mut self) {
-        let discovery = &self.tenant.engine.discovery;
-        match discovery.refresh(&self.tenant.client, &self.kinds).await {
-            Ok(kinds) => self.kinds = kinds,
-            Err(error) => {
-                tracing::warn!(error = %Chain(&error), "the kinds are not known anew");
-            }
-        }
-        for (kind, resource) in self.kinds_to_watch() {
-            self.observer.watch_anew(&kind, &resource);
-        }
     }
 
     /// Takes in the lists that are complete: what they did not show is gone.

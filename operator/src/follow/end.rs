@@ -80,7 +80,7 @@ impl Follow {
                 "deleting what was applied: {} objects are still there",
                 deleted.failed + deleted.lingering
             ));
-            let _ = self.report().await;
+            self.report().await;
             tokio::select! {
                 () = self.cancel.cancelled() => return self.write_checkpoint().await,
                 () = sleep(jitter(LINGER)) => {}
