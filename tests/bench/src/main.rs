@@ -8,6 +8,7 @@ mod front;
 mod large;
 mod live;
 mod memory;
+mod portal;
 mod program;
 mod replay;
 mod report;
@@ -58,6 +59,8 @@ enum Measurement {
     Growth,
     /// Nothing changes at 10,000 objects.
     Steady,
+    /// A portal with 10,000 agents, on SQLite and on PostgreSQL.
+    Portal,
     /// Memory of an idle agent, and of operators with 100 and 10,000 objects.
     Memory,
 }
@@ -160,6 +163,11 @@ async fn measure(arguments: &Arguments, report: &mut Report) -> Result<()> {
             scene.growing(report).await?;
             scene.program.stop().await?;
         }
+    }
+    if wanted(Measurement::Portal) {
+        portal::portal(report, scaled(10_000.0))
+            .await
+            .context("a portal")?;
     }
     if wanted(Measurement::Tenants) {
         let tenants = scaled(1000.0);

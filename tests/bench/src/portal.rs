@@ -1,0 +1,419 @@
+//! A portal with ten thousand agents: what their calls cost it, and how long they wait, on either
+//! database.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, ensure};
+use axum::{Router, routing::get};
+use futures::{StreamExt as _, stream};
+use gitmoor_arm::ClusterId;
+use gitmoor_portal::{Location, Settings, Store, identity::Role};
+use gitmoor_postgres::{Options, Postgres};
+use http::{
+    Method, StatusCode,
+    header::{ETAG, IF_NONE_MATCH},
+};
+use reqwest::{Certificate, Client};
+use serde_json::{Value, json};
+use tokio::{net::TcpListener, task::JoinSet, time::sleep_until};
+
+use crate::{
+    large::{milliseconds, to_f64},
+    program::Program,
+    report::{Figure, Report, quantile},
+};
+
+/// How long agents call while it is measured.
+const WINDOW: Duration = Duration::from_secs(60);
+
+/// How often each agent asks for its list.
+const POLL: Duration = Duration::from_secs(30);
+
+/// Reports of status in a second, of all agents together.
+const REPORTS: usize = 100;
+
+/// Connections that the agents share here: a machine that is also measured has no room for more.
+const CONNECTIONS: usize = 64;
+
+/// Clusters on the page of a list.
+const LISTED: usize = 1000;
+
+const GROUP: &str = "/subscriptions/s/resourceGroups/edge";
+
+/// An agent, by its token and what it knows.
+struct Agent {
+    list: String,
+    status: String,
+    token: String,
+    list_etag: String,
+    etag: String,
+}
+
+/// Measures a portal on SQLite, and one on PostgreSQL.
+pub(crate) async fn portal(report: &mut Report, agents: usize) -> Result<()> {
+    // An error says that there is one already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    on(report, "SQLite", None, agents).await?;
+    let postgres = Postgres::start(Options { durable: true })?;
+    let url = postgres.fresh()?;
+    on(report, "PostgreSQL", Some(&url), agents).await
+}
+
+async fn on(
+    report: &mut Report,
+    engine: &str,
+    database: Option<&str>,
+    agents: usize,
+) -> Result<()> {
+    let directory = tempfile::tempdir()?;
+    let free = TcpListener::bind("127.0.0.1:0").await?.local_addr()?;
+    let mut settings = Settings {
+        listen: free,
+        data_directory: directory.path().join("data"),
+        database: database.map(Location::parse).transpose()?,
+        ..Settings::default()
+    };
+    settings.limits.page_size = u32::try_from(LISTED)?.try_into()?;
+    let file = directory.path().join("portal.yaml");
+    let mut text = serde_json::to_value(&settings)?;
+    // As settings are shown, a URL has no password and no query.
+    text["database"] = json!(database);
+    std::fs::write(&file, text.to_string())?;
+    std::fs::create_dir_all(&settings.data_directory)?;
+    let config = file.to_str().context("a path of text")?;
+    let arguments = ["portal", "--config", config];
+    let url = format!("https://{free}");
+    let store = Store::open(&settings).await?;
+    let log = |name: &str| directory.path().join(name);
+    let program = Program::start(&arguments, log("first.log"))?;
+    let ca = settings.data_directory.join("ca.pem");
+    let http = clients(&ca, &url, &program).await?;
+    let made = make(&store, &http, &url, agents)
+        .await
+        .context("make agents")?;
+    program.stop().await?;
+
+    let started = Instant::now();
+    let program = Program::start(&arguments, log("second.log"))?;
+    until_healthy(&http[0], &url, started).await?;
+    report.add(
+        Figure::new(
+            "portal",
+            format!("{engine}: from its start until it answers, with {agents} clusters"),
+            milliseconds(started.elapsed()),
+            "ms",
+        )
+        .limit(200.0)
+        .aim(200.0),
+    );
+    let made = Arc::new(made);
+    load(report, engine, &program, &http, &url, &made).await?;
+    list(report, engine, &store, &http[0], &url).await?;
+    rate(report, engine, &http[0], &made).await?;
+    program.stop().await
+}
+
+/// Clients that trust the portal, when it is there.
+async fn clients(ca: &std::path::Path, url: &str, program: &Program) -> Result<Vec<Client>> {
+    let start = Instant::now();
+    let pem = loop {
+        if let Ok(pem) = std::fs::read(ca) {
+            break pem;
+        }
+        let log = || format!("no CA of the portal; its log:\n{}", program.log_tail());
+        ensure!(start.elapsed() < Duration::from_secs(30), log());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    let clients = (0..CONNECTIONS).map(|_| {
+        let ca = Certificate::from_pem(&pem)?;
+        Client::builder().tls_certs_only([ca]).no_proxy().build()
+    });
+    let clients = clients.collect::<Result<Vec<_>, _>>()?;
+    until_healthy(&clients[0], url, start).await?;
+    Ok(clients)
+}
+
+async fn until_healthy(http: &Client, url: &str, start: Instant) -> Result<()> {
+    loop {
+        let answer = http.get(format!("{url}/healthz")).send().await;
+        if answer.is_ok_and(|answer| answer.status().is_success()) {
+            return Ok(());
+        }
+        ensure!(
+            start.elapsed() < Duration::from_secs(60),
+            "the portal does not answer"
+        );
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
+
+fn cluster(number: usize) -> String {
+    format!("{GROUP}/providers/Microsoft.Kubernetes/connectedClusters/c{number:05}")
+}
+
+/// Makes the agents, each with a cluster and a configuration.
+async fn make(store: &Store, http: &[Client], url: &str, count: usize) -> Result<Vec<Agent>> {
+    let ann = store
+        .create_principal("ann", &"/subscriptions/s".parse()?, Role::Owner)
+        .await?;
+    let ann = store.issue_token(ann.id(), None).await?;
+    let ann = ann.context("she is there")?.expose().to_owned();
+    let put = async |client: &Client, path: String, body: Value| -> Result<Value> {
+        let request = client
+            .put(format!("{url}{path}"))
+            .bearer_auth(&ann)
+            .json(&body);
+        let answer = request.send().await?;
+        ensure!(
+            answer.status().is_success(),
+            "{path}: {}",
+            answer.text().await?
+        );
+        Ok(answer.json().await?)
+    };
+    let group = format!("{GROUP}?api-version=2022-12-01");
+    put(&http[0], group, json!({"location": "local"})).await?;
+    let one = async |number: usize| -> Result<Agent> {
+        let client = &http[number % http.len()];
+        let id = cluster(number);
+        if number < LISTED {
+            let body = json!({"location": "local", "identity": {"type": "SystemAssigned"},
+                "properties": {"agentPublicKeyCertificate": ""}, "tags": {"ring": "1"}});
+            put(client, format!("{id}?api-version=2021-10-01"), body).await?;
+        }
+        let configuration = format!(
+            "{id}/providers/Microsoft.KubernetesConfiguration/sourceControlConfigurations/shop"
+        );
+        let body = json!({"properties": {"repositoryUrl": "https://git.example.net/shop.git"}});
+        let path = format!("{configuration}?api-version=2023-05-01");
+        let made = put(client, path, body).await?;
+        let parsed: ClusterId = id.parse()?;
+        let principal = store.create_agent(&parsed).await?;
+        let token = store.issue_token(principal.id(), None).await?;
+        let token = token.context("it is there")?.expose().to_owned();
+        let list = format!("{url}{}", parsed.data_plane_path());
+        let answer = client.get(&list).bearer_auth(&token).send().await?;
+        let list_etag = answer.headers().get(ETAG).context("the list's version")?;
+        Ok(Agent {
+            list_etag: list_etag.to_str()?.to_owned(),
+            status: format!("{url}{}", parsed.status_path("shop")),
+            etag: made["etag"].as_str().unwrap_or_default().to_owned(),
+            list,
+            token,
+        })
+    };
+    let mut agents = stream::iter((0..count).map(one)).buffer_unordered(16);
+    let mut made = Vec::new();
+    while let Some(agent) = agents.next().await {
+        made.push(agent?);
+    }
+    Ok(made)
+}
+
+/// Sends one request and says how long it took since it was due.
+async fn send(
+    client: Client,
+    agent: Arc<Vec<Agent>>,
+    number: usize,
+    reports: bool,
+    due: Instant,
+) -> Result<f64> {
+    sleep_until(due.into()).await;
+    let agent = &agent[number % agent.len()];
+    let (request, expected) = if reports {
+        let report = json!({"observedEtag": agent.etag, "complianceState": "Compliant",
+            "message": "12 objects are live", "appliedRevision": format!("{number:040x}")});
+        (
+            client.put(&agent.status).json(&report),
+            StatusCode::NO_CONTENT,
+        )
+    } else {
+        let request = client.request(Method::GET, &agent.list);
+        (
+            request.header(IF_NONE_MATCH, &agent.list_etag),
+            StatusCode::NOT_MODIFIED,
+        )
+    };
+    let answer = request.bearer_auth(&agent.token).send().await?;
+    ensure!(
+        answer.status() == expected,
+        "{}: {}",
+        answer.status(),
+        answer.text().await?
+    );
+    answer.bytes().await?;
+    Ok(milliseconds(due.elapsed()))
+}
+
+/// All agents as they call: lists that are as they were, and reports.
+async fn load(
+    report: &mut Report,
+    engine: &str,
+    program: &Program,
+    http: &[Client],
+    url: &str,
+    agents: &Arc<Vec<Agent>>,
+) -> Result<()> {
+    until_healthy(&http[0], url, Instant::now()).await?;
+    let polls = to_f64(agents.len()) / POLL.as_secs_f64();
+    let calls = |rate: f64| {
+        let mut due = Vec::new();
+        let mut at = Duration::ZERO;
+        while at < WINDOW {
+            due.push(at);
+            at += Duration::from_secs_f64(1.0 / rate);
+        }
+        due
+    };
+    let cpu = program.usage()?.cpu;
+    let start = Instant::now() + Duration::from_millis(500);
+    let mut tasks = JoinSet::new();
+    for (reports, rate) in [(false, polls), (true, to_f64(REPORTS))] {
+        for (number, at) in calls(rate).into_iter().enumerate() {
+            let client = http[number % http.len()].clone();
+            tasks.spawn(send(
+                client,
+                Arc::clone(agents),
+                number,
+                reports,
+                start + at,
+            ));
+        }
+    }
+    let mut took = Vec::new();
+    while let Some(done) = tasks.join_next().await {
+        took.push(done??);
+    }
+    let usage = program.usage()?;
+    let share = 100.0 * (usage.cpu - cpu).as_secs_f64() / WINDOW.as_secs_f64();
+    let what = |what: &str| {
+        format!(
+            "{engine}: {} agents that poll every {} s, {REPORTS} reports a second, {what}",
+            agents.len(),
+            POLL.as_secs()
+        )
+    };
+    report.add(
+        Figure::new("portal", what("99th percentile"), quantile(&took, 0.99), "ms")
+            .limit(50.0)
+            .aim(50.0)
+            .beside(format!(
+                "of {}; median {:.1}, most {:.1}; from when each was due, over {CONNECTIONS} connections",
+                took.len(),
+                quantile(&took, 0.5),
+                quantile(&took, 1.0)
+            )),
+    );
+    report.add(
+        Figure::new("portal", what("share of a core"), share, "%")
+            .limit(100.0)
+            .aim(100.0),
+    );
+    report.add(
+        Figure::new("portal", what("resident memory"), usage.resident, "MiB")
+            .limit(150.0)
+            .aim(150.0)
+            .beside(usage.note()),
+    );
+    Ok(())
+}
+
+/// A page of a list of a thousand clusters.
+async fn list(
+    report: &mut Report,
+    engine: &str,
+    store: &Store,
+    http: &Client,
+    url: &str,
+) -> Result<()> {
+    let reader = store
+        .create_principal("bob", &"/subscriptions/s".parse()?, Role::Reader)
+        .await?;
+    let token = store.issue_token(reader.id(), None).await?;
+    let token = token.context("he is there")?;
+    let path = format!(
+        "{url}{GROUP}/providers/Microsoft.Kubernetes/connectedClusters?api-version=2021-10-01"
+    );
+    let mut took = Vec::new();
+    let mut listed = 0;
+    for _ in 0..20 {
+        let start = Instant::now();
+        let answer = http.get(&path).bearer_auth(token.expose()).send().await?;
+        let body: Value = answer.json().await?;
+        took.push(milliseconds(start.elapsed()));
+        listed = body["value"].as_array().map_or(0, Vec::len);
+    }
+    report.add(
+        Figure::new(
+            "portal",
+            format!("{engine}: a page of {listed} clusters, median"),
+            quantile(&took, 0.5),
+            "ms",
+        )
+        .limit(100.0)
+        .aim(100.0)
+        .beside(format!(
+            "of {}; most {:.1}",
+            took.len(),
+            quantile(&took, 1.0)
+        )),
+    );
+    Ok(())
+}
+
+/// How many unchanged lists a second, beside the rate of a handler that does nothing.
+async fn rate(
+    report: &mut Report,
+    engine: &str,
+    http: &Client,
+    agents: &Arc<Vec<Agent>>,
+) -> Result<()> {
+    const FOR: Duration = Duration::from_secs(5);
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let bare = format!("http://{}/", listener.local_addr()?);
+    let router = Router::new().route("/", get(|| async { StatusCode::NOT_MODIFIED }));
+    let serving = tokio::spawn(async move { axum::serve(listener, router).await });
+    let per_second = async |portal: bool| -> Result<f64> {
+        let start = Instant::now();
+        let calls = stream::iter(0..).take_while(|_| std::future::ready(start.elapsed() < FOR));
+        let count = calls
+            .map(|number: usize| {
+                let agent = &agents[number % agents.len()];
+                let request = if portal {
+                    http.get(&agent.list)
+                        .bearer_auth(&agent.token)
+                        .header(IF_NONE_MATCH, &agent.list_etag)
+                } else {
+                    http.get(&bare)
+                };
+                async move {
+                    request
+                        .send()
+                        .await
+                        .is_ok_and(|answer| answer.status() == StatusCode::NOT_MODIFIED)
+                }
+            })
+            .buffer_unordered(32)
+            .filter(|done| std::future::ready(*done))
+            .count()
+            .await;
+        Ok(to_f64(count) / start.elapsed().as_secs_f64())
+    };
+    let (bare_rate, rate) = (per_second(false).await?, per_second(true).await?);
+    serving.abort();
+    report.add(
+        Figure::new(
+            "portal",
+            format!("{engine}: unchanged lists a second"),
+            rate,
+            "calls",
+        )
+        .beside(format!(
+            "a bare axum handler without TLS, asked the same way: {bare_rate:.0}"
+        )),
+    );
+    Ok(())
+}
