@@ -61,7 +61,12 @@ async fn agent_and_operator_run_on_a_cluster_of_a_kubeconfig_and_end_well() {
     let cluster = Cluster::shared().await.unwrap();
     let crds = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(crds.path(), gitmoor_crds::definition_yaml()).unwrap();
-    let mut apply = cluster.kubectl(["apply", "-f", crds.path().to_str().unwrap()]);
+    let mut apply = cluster.kubectl([
+        "apply",
+        "--server-side",
+        "-f",
+        crds.path().to_str().unwrap(),
+    ]);
     assert!(apply.status().await.unwrap().success());
     let start = |arguments: &[&str], cache: &Path| {
         let mut command = gitmoor(arguments);
