@@ -16,7 +16,7 @@ use gitmoor_operator::{health, manifest};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::failure;
+use crate::{failure, terminal};
 
 /// The input, or a part of it, cannot be read.
 const UNREADABLE: u8 = 2;
@@ -93,7 +93,7 @@ pub(crate) fn run(arguments: &Health) -> anyhow::Result<ExitCode> {
         let file = arguments.file.display();
         eprintln!(
             "{}",
-            table::line(&format!("{file}:{line}: {mark}{reason}: {message}"))
+            terminal::line(&format!("{file}:{line}: {mark}{reason}: {message}"))
         );
     }
     let judged: Vec<Judged<'_>> = parsed

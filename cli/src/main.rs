@@ -14,6 +14,7 @@ mod reload;
 mod service;
 mod settings;
 mod telemetry;
+mod terminal;
 #[cfg(feature = "opentelemetry")]
 mod traces;
 

@@ -1,5 +1,6 @@
 //! `gitmoor portal`: the server where an administrator says which repository a namespace follows.
 
+mod audit;
 mod backup;
 mod principal;
 
@@ -22,6 +23,7 @@ Examples:
   gitmoor portal principal list
   gitmoor portal token 5f1c0de0-...
   gitmoor portal link 5f1c0de0-...
+  gitmoor portal audit --days 7 --scope /subscriptions/s1/resourceGroups/g1
   gitmoor portal backup /backup/portal-2026-11-24.jsonl
   gitmoor portal --data-directory /var/lib/another restore /backup/portal-2026-11-24.jsonl")]
 pub(crate) struct Portal {
@@ -48,6 +50,7 @@ enum Command {
     Token(principal::Token),
     /// Prints a link that signs one of them in to the page, once, within a day.
     Link(principal::Link),
+    Audit(audit::Audit),
     Backup(backup::Backup),
     Restore(backup::Restore),
 }
@@ -67,6 +70,7 @@ pub(crate) fn run(arguments: Portal) -> anyhow::Result<ExitCode> {
                 match command {
                     Command::Principal(principal) => principal.run(settings).await,
                     Command::Token(token) => token.run(settings).await,
+                    Command::Audit(audit) => audit.run(&settings).await,
                     Command::Backup(backup) => backup.run(&settings).await,
                     Command::Restore(restore) => restore.run(&settings).await,
                     Command::Link(link) => link.run(settings).await,

@@ -299,10 +299,10 @@ impl Api {
             }
             (Route::Group(id), "GET" | "HEAD") => subscriptions::group(self, &call, &id).await,
             (Route::Group(id), "PUT") => {
-                subscriptions::put_group(self, &call, &id, &body.await?).await
+                subscriptions::put_group(self, &call, caller, &id, &body.await?).await
             }
             (Route::Group(id), "PATCH") => {
-                subscriptions::patch_group(self, &call, &id, &body.await?).await
+                subscriptions::patch_group(self, &call, caller, &id, &body.await?).await
             }
             (Route::Group(id), "DELETE") => {
                 subscriptions::delete_group(self, &call, caller, &id).await

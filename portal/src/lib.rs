@@ -17,5 +17,7 @@ mod tls;
 pub use encryption::{Encryption, EncryptionError, KeySource};
 pub use server::{Error, Portal, run};
 pub use settings::{Limits, Rate, Settings, Throttling, TlsSettings};
-pub use store::{BackupError, Location, LocationError, Store, StoreError, back_up, restore};
+pub use store::{
+    AuditEntry, BackupError, Location, LocationError, Store, StoreError, back_up, restore,
+};
 pub use tls::TlsError;

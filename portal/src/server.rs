@@ -5,6 +5,7 @@ use std::{
     fs::DirBuilder,
     io,
     net::SocketAddr,
+    num::NonZeroU32,
     os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
     pin::pin,
@@ -13,6 +14,7 @@ use std::{
 };
 
 use axum::Router;
+use gitmoor_arm::Timestamp;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto::Builder,
@@ -50,6 +52,9 @@ const KEEP_ALIVE: Duration = Duration::from_secs(30);
 
 /// How often the signing keys are read; far less than the notice that a new one is given.
 const KEYS_REREAD_AFTER: Duration = Duration::from_secs(60 * 60);
+
+/// How often the audit log is looked through for what is too old.
+const AUDIT_LOOKED_THROUGH_AFTER: Duration = Duration::from_secs(60 * 60);
 
 /// How long to wait when the machine has no file descriptor left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -189,6 +194,7 @@ impl Portal {
             () = accept => {}
             () = self.certificates.follow(reload) => {}
             () = follow_keys(&self.store) => {}
+            () = forget_audit(&self.store, self.settings.audit_days) => {}
             () = self.store.follow_changes() => {}
         }
         drop(self.listener);
@@ -228,6 +234,20 @@ async fn follow_keys(store: &Store) {
                 "the keys that tokens are signed with could not be read"
             );
         }
+    }
+}
+
+/// Deletes what is older than the audit log is to go back.
+async fn forget_audit(store: &Store, days: NonZeroU32) {
+    loop {
+        let before = Timestamp(Timestamp::now().0 - time::Duration::days(days.get().into()));
+        if let Err(error) = store.forget_audit(before).await {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "old entries of the audit log could not be deleted"
+            );
+        }
+        sleep(AUDIT_LOOKED_THROUGH_AFTER).await;
     }
 }
 

@@ -33,6 +33,8 @@ pub struct Settings {
     pub tls: TlsSettings,
     /// Bounds of what callers may ask for.
     pub limits: Limits,
+    /// How long the audit log goes back, in days.
+    pub audit_days: NonZeroU32,
 }
 
 impl Default for Settings {
@@ -45,6 +47,7 @@ impl Default for Settings {
             url: None,
             tls: TlsSettings::default(),
             limits: Limits::default(),
+            audit_days: number(400),
         }
     }
 }

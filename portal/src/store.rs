@@ -1,6 +1,7 @@
 //! What the portal keeps, in SQLite or PostgreSQL: configurations with their secrets and status, clusters,
 //! and the principals who may call. What is written is on the disk before it is acknowledged.
 
+mod audit;
 mod backup;
 mod changes;
 mod clusters;
@@ -16,6 +17,7 @@ mod sealing;
 mod sessions;
 mod summaries;
 
+pub use audit::AuditEntry;
 pub use backup::{BackupError, back_up, restore};
 pub(crate) use clusters::{ClusterRecord, ClusterWrite};
 pub(crate) use configurations::{Condition, Page, PutError, ReportError, Written};

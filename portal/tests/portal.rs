@@ -17,6 +17,7 @@ mod portal {
 
     mod agent;
     mod arm;
+    mod audit;
     mod backup;
     mod clusters;
     mod conditions;
@@ -43,6 +44,7 @@ mod on_postgres {
     const ENGINE: crate::Engine = crate::Engine::Postgres;
 
     mod arm;
+    mod audit;
     mod backup;
     mod clusters;
     mod conditions;

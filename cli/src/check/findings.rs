@@ -15,6 +15,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::disk::Tree;
+use crate::terminal::line;
 
 /// Everything there is to say.
 #[derive(Debug, Serialize)]
@@ -134,15 +135,9 @@ impl Findings {
         let problems = self.problems.iter().map(|one| (one, ""));
         let remarks = self.remarks.iter().map(|one| (one, "remark: "));
         for (one, mark) in problems.chain(remarks) {
-            let line = one.line.map_or_else(String::new, |line| format!("{line}:"));
-            let told = format!("{}:{line} {mark}{}: {}", one.path, one.reason, one.message);
-            // A repository's names must not steer the terminal.
-            for character in told.chars() {
-                match character {
-                    control if control.is_control() => text.extend(control.escape_default()),
-                    other => text.push(other),
-                }
-            }
+            let place = one.line.map_or_else(String::new, |line| format!("{line}:"));
+            let told = format!("{}:{place} {mark}{}: {}", one.path, one.reason, one.message);
+            text += &line(&told);
             text.push('\n');
         }
         let files: BTreeSet<&str> = self.objects.iter().map(|one| one.path.as_str()).collect();

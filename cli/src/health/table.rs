@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::Judged;
+use crate::terminal::line;
 
 pub(super) fn of(judged: &[Judged<'_>]) -> String {
     if judged.is_empty() {
@@ -44,17 +45,4 @@ fn named(one: &Judged<'_>) -> String {
         "" => "(no object)".to_owned(),
         name => name.to_owned(),
     }
-}
-
-/// A text in one line; what others wrote must not steer the terminal.
-pub(super) fn line(text: &str) -> String {
-    let mut line = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '\n' => line.push(' '),
-            control if control.is_control() => line.extend(control.escape_default()),
-            other => line.push(other),
-        }
-    }
-    line
 }

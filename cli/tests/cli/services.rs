@@ -35,6 +35,14 @@ fn a_portal_is_backed_up_and_restored_by_one_command_each() {
     assert_eq!(portal(&first, &create).0, 0);
     let (code, _, log) = portal(&first, &["backup", &backup]);
     assert_eq!(code, 0, "{log}");
+    // Who may what was changed, and by whom.
+    let (code, audit, log) = portal(&first, &["audit"]);
+    assert_eq!(code, 0, "{log}");
+    assert!(audit.contains("Gitmoor.Portal/principals/write"), "{audit}");
+    assert!(audit.contains("role: \"reader\""), "{audit}");
+    let (_, audit, _) = portal(&first, &["audit", "--output", "json"]);
+    let entry: serde_json::Value = serde_json::from_str(audit.trim()).unwrap();
+    assert_eq!(entry["after"]["name"], "ann");
     let mode = std::fs::metadata(&backup).unwrap().permissions();
     assert_eq!(
         std::os::unix::fs::PermissionsExt::mode(&mode) & 0o777,

@@ -30,7 +30,10 @@ pub(super) async fn put(
     let version = version(call)?;
     let condition = condition::read(&call.headers)?;
     let request = PutRequest::parse(body, version).map_err(|errors| Refusal::invalid(&errors))?;
-    let written = api.store.put(id, request, &caller.name, &condition).await?;
+    let written = api
+        .store
+        .put(id, request, &caller.into(), &condition)
+        .await?;
     let (status, stored) = match written {
         Written::Created(stored) => (StatusCode::CREATED, stored),
         Written::Replaced(stored) => (StatusCode::OK, stored),
@@ -61,7 +64,7 @@ pub(super) async fn delete(
 ) -> Result<Response, Refusal> {
     version(call)?;
     let condition = condition::read(&call.headers)?;
-    if !api.store.delete(id, &condition).await? {
+    if !api.store.delete(id, &caller.into(), &condition).await? {
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
     tracing::info!(%id, by = caller.name, principal = %caller.id, "a configuration was deleted");

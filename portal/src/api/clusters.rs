@@ -123,7 +123,7 @@ pub(super) async fn put(
     let kept = desired(&body.fields).map_err(|errors| Refusal::invalid(&errors))?;
     let written = api
         .store
-        .put_cluster(id, location, tags, kept, &caller.name, &condition)
+        .put_cluster(id, location, tags, kept, &caller.into(), &condition)
         .await?;
     let (status, record) = match written {
         ClusterWrite::Created(record) => (StatusCode::CREATED, record),
@@ -163,7 +163,7 @@ pub(super) async fn patch(
     let (location, kept) = (record.location, record.body);
     let written = api
         .store
-        .put_cluster(id, location, tags, kept, &caller.name, &condition)
+        .put_cluster(id, location, tags, kept, &caller.into(), &condition)
         .await?;
     match written {
         ClusterWrite::Created(record) | ClusterWrite::Replaced(record) => {
@@ -181,7 +181,10 @@ pub(super) async fn delete(
 ) -> Result<Response, Refusal> {
     call.version_of(CLUSTER_VERSIONS, TYPE)?;
     let condition = condition::read(&call.headers)?;
-    let deleted = api.store.delete_cluster(id, &condition).await?;
+    let deleted = api
+        .store
+        .delete_cluster(id, &caller.into(), &condition)
+        .await?;
     if !deleted.ok_or_else(Refusal::condition)? {
         return Ok(StatusCode::NO_CONTENT.into_response());
     }

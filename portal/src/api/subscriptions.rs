@@ -93,6 +93,7 @@ pub(super) async fn group(api: &Api, call: &Call, id: &Scope) -> Result<Response
 pub(super) async fn put_group(
     api: &Api,
     call: &Call,
+    caller: &Principal,
     id: &Scope,
     body: &[u8],
 ) -> Result<Response, Refusal> {
@@ -103,7 +104,7 @@ pub(super) async fn put_group(
         location: body.location()?,
         tags: body.tags().unwrap_or_default(),
     };
-    match api.store.put_group(group).await? {
+    match api.store.put_group(group, &caller.into()).await? {
         GroupWrite::Created(group) => Ok(json(StatusCode::CREATED, &group_view(&group))),
         GroupWrite::Replaced(group) => Ok(json(StatusCode::OK, &group_view(&group))),
         GroupWrite::Moved(group) => Err(Refusal::moved(
@@ -117,6 +118,7 @@ pub(super) async fn put_group(
 pub(super) async fn patch_group(
     api: &Api,
     call: &Call,
+    caller: &Principal,
     id: &Scope,
     body: &[u8],
 ) -> Result<Response, Refusal> {
@@ -128,7 +130,7 @@ pub(super) async fn patch_group(
         .await?
         .ok_or_else(|| Refusal::no_group(id))?;
     group.tags = body.tags().unwrap_or(group.tags);
-    api.store.put_group(group.clone()).await?;
+    api.store.put_group(group.clone(), &caller.into()).await?;
     Ok(json(StatusCode::OK, &group_view(&group)))
 }
 
@@ -139,7 +141,7 @@ pub(super) async fn delete_group(
     id: &Scope,
 ) -> Result<Response, Refusal> {
     call.any_version()?;
-    if !api.store.delete_group(id).await? {
+    if !api.store.delete_group(id, &caller.into()).await? {
         return Err(Refusal::no_group(id));
     }
     tracing::info!(%id, by = caller.name, principal = %caller.id, "a resource group was deleted, with all in it");

@@ -303,7 +303,7 @@ pub(super) async fn delete(
         ..Condition::default()
     };
     let by = &visitor.principal;
-    if pages.store.delete(id, &condition).await? {
+    if pages.store.delete(id, &by.into(), &condition).await? {
         tracing::info!(%id, by = by.name, principal = %by.id, "a configuration was deleted");
     }
     Ok(see_other(&route::of_cluster(&id.cluster())))
@@ -358,7 +358,7 @@ impl Pages {
         condition: &Condition,
     ) -> Result<(), PutError> {
         let by = &visitor.principal;
-        self.store.put(id, request, &by.name, condition).await?;
+        self.store.put(id, request, &by.into(), condition).await?;
         tracing::info!(%id, by = by.name, principal = %by.id, "a configuration was put");
         Ok(())
     }

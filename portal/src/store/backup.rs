@@ -18,7 +18,7 @@ use super::{
 };
 
 /// Every table, in an order in which rows can be put in.
-pub(super) const TABLES: [&str; 12] = [
+pub(super) const TABLES: [&str; 13] = [
     "portal",
     "principal",
     "role_assignment",
@@ -31,6 +31,7 @@ pub(super) const TABLES: [&str; 12] = [
     "protected_settings",
     "status",
     "sync",
+    "audit",
 ];
 
 /// Tables that stay behind: who was signed in then is not signed in again by a restore, and a link

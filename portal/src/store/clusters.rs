@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 
 use gitmoor_arm::{ClusterId, Timestamp};
-use serde_json::Value;
+use serde_json::{Value, json};
 use sqlx::{AnyConnection, Row as _, any::AnyRow};
 use uuid::Uuid;
 
 use super::{
-    Condition, Page, Store, StoreError, groups,
+    Condition, Page, Store, StoreError,
+    audit::{Action, By, Change},
+    groups,
     rows::{self, timestamp},
     sealing::Sealing,
 };
@@ -43,6 +45,13 @@ pub(crate) enum ClusterWrite {
     Moved(ClusterRecord),
 }
 
+impl ClusterRecord {
+    /// The cluster for the audit log.
+    fn audited(&self) -> Value {
+        json!({"location": self.location, "tags": self.tags, "body": self.body})
+    }
+}
+
 impl Store {
     /// Makes or replaces a cluster.
     pub(crate) async fn put_cluster(
@@ -51,7 +60,7 @@ impl Store {
         location: String,
         tags: BTreeMap<String, String>,
         body: Value,
-        by: &str,
+        by: &By,
         condition: &Condition,
     ) -> Result<ClusterWrite, StoreError> {
         let key = id.as_str().to_ascii_lowercase();
@@ -72,13 +81,14 @@ impl Store {
         }
         let now = Timestamp::now();
         let created = old.is_none();
+        let before = old.as_ref().map(ClusterRecord::audited);
         let old = old.unwrap_or_else(|| ClusterRecord {
             id: id.clone(),
             etag: String::new(),
             location,
             tags: BTreeMap::new(),
             body: Value::Null,
-            created_by: by.to_owned(),
+            created_by: by.name.clone(),
             created_at: now,
             last_modified_by: String::new(),
             last_modified_at: now,
@@ -89,13 +99,21 @@ impl Store {
             etag: Uuid::new_v4().to_string(),
             tags,
             body,
-            last_modified_by: by.to_owned(),
+            last_modified_by: by.name.clone(),
             last_modified_at: now,
             ..old
         };
         if !write(&self.sealing, &mut transaction, &record).await? {
             return Ok(ClusterWrite::NoGroup);
         }
+        let change = Change {
+            by,
+            action: Action::PutCluster,
+            resource: record.id.as_str(),
+            before,
+            after: Some(record.audited()),
+        };
+        change.record(&self.sealing, &mut transaction).await?;
         transaction.commit().await?;
         Ok(if created {
             ClusterWrite::Created(record)
@@ -151,21 +169,38 @@ impl Store {
     pub(crate) async fn delete_cluster(
         &self,
         id: &ClusterId,
+        by: &By,
         condition: &Condition,
     ) -> Result<Option<bool>, StoreError> {
         let key = id.as_str().to_ascii_lowercase();
         let mut transaction = self.database.begin(&key).await?;
-        let etag: Option<String> =
-            sqlx::query_scalar("SELECT etag FROM cluster WHERE cluster = $1")
-                .bind(&key)
-                .fetch_optional(&mut *transaction)
-                .await?;
-        if !condition.holds(etag.as_deref()) {
+        let old = sqlx::query("SELECT * FROM cluster WHERE cluster = $1")
+            .bind(&key)
+            .fetch_optional(&mut *transaction)
+            .await?
+            .map(|row| self.read_cluster(&row))
+            .transpose()?;
+        if !condition.holds(old.as_ref().map(|old| old.etag.as_str())) {
             return Ok(None);
         }
-        if etag.is_none() {
+        let Some(old) = old else {
             return Ok(Some(false));
-        }
+        };
+        let configurations: Vec<String> =
+            sqlx::query_scalar("SELECT id FROM configuration WHERE cluster = $1 ORDER BY name")
+                .bind(&key)
+                .fetch_all(&mut *transaction)
+                .await?;
+        let mut before = old.audited();
+        before["configurations"] = configurations.into();
+        let change = Change {
+            by,
+            action: Action::DeleteCluster,
+            resource: old.id.as_str(),
+            before: Some(before),
+            after: None,
+        };
+        change.record(&self.sealing, &mut transaction).await?;
         for query in [
             "DELETE FROM configuration WHERE cluster = $1",
             "DELETE FROM cluster WHERE cluster = $1",

@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::{
     Store, StoreError,
+    audit::{self, Action, By, Change},
     rows::{self, Desired, WithReport, desired_columns},
     sealing::Sealing,
     summaries,
@@ -100,7 +101,7 @@ impl Store {
         &self,
         id: &ConfigurationId,
         request: PutRequest,
-        by: &str,
+        by: &By,
         condition: &Condition,
     ) -> Result<Written, PutError> {
         let (cluster, name) = keys(id);
@@ -137,17 +138,25 @@ impl Store {
         }
         let now = Timestamp::now();
         let created = old.is_none();
+        let before = old
+            .as_ref()
+            .map(|old| audit::configuration(&old.desired.properties, &old_settings));
+        let mut after = audit::configuration(&properties, &settings);
+        let changed = audit::changed_secrets(&old_settings, &settings);
+        if !changed.is_empty() {
+            after["changedProtectedSettings"] = changed.into();
+        }
         let desired = Desired {
             etag: Uuid::new_v4().to_string(),
             properties,
-            last_modified_by: by.to_owned(),
+            last_modified_by: by.name.clone(),
             last_modified_at: now,
             ..old.map_or_else(
                 || Desired {
                     id: id.as_str().to_owned(),
                     etag: String::new(),
                     properties: Default::default(),
-                    created_by: by.to_owned(),
+                    created_by: by.name.clone(),
                     created_at: now,
                     last_modified_by: String::new(),
                     last_modified_at: now,
@@ -158,6 +167,14 @@ impl Store {
         write(&self.sealing, &mut transaction, &cluster, &name, &desired).await?;
         write_settings(&self.sealing, &mut transaction, &cluster, &name, &settings).await?;
         delete_status(&mut transaction, &cluster, &name).await?;
+        let change = Change {
+            by,
+            action: Action::PutConfiguration,
+            resource: &desired.id,
+            before,
+            after: Some(after),
+        };
+        change.record(&self.sealing, &mut transaction).await?;
         self.announce(&mut transaction, &cluster).await?;
         transaction.commit().await?;
         self.changes.tell(&cluster);
@@ -186,22 +203,27 @@ impl Store {
     pub(crate) async fn delete(
         &self,
         id: &ConfigurationId,
+        by: &By,
         condition: &Condition,
     ) -> Result<bool, PutError> {
         let (cluster, name) = keys(id);
         let mut transaction = self.database.begin(&cluster).await?;
-        let etag: Option<String> =
-            sqlx::query_scalar("SELECT etag FROM configuration WHERE cluster = $1 AND name = $2")
-                .bind(&cluster)
-                .bind(&name)
-                .fetch_optional(&mut *transaction)
-                .await?;
-        if !condition.holds(etag.as_deref()) {
+        let old = find(&self.sealing, &mut transaction, &cluster, &name).await?;
+        if !condition.holds(old.as_ref().map(|old| old.desired.etag.as_str())) {
             return Err(PutError::Condition);
         }
-        if etag.is_none() {
+        let Some(old) = old.map(|old| old.desired) else {
             return Ok(false);
-        }
+        };
+        let settings = find_settings(&self.sealing, &mut transaction, &cluster, &name).await?;
+        let change = Change {
+            by,
+            action: Action::DeleteConfiguration,
+            resource: &old.id,
+            before: Some(audit::configuration(&old.properties, &settings)),
+            after: None,
+        };
+        change.record(&self.sealing, &mut transaction).await?;
         sqlx::query("DELETE FROM configuration WHERE cluster = $1 AND name = $2")
             .bind(&cluster)
             .bind(name)

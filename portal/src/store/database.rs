@@ -15,7 +15,7 @@ use sqlx::{
 use super::{Location, StoreError, location::Place};
 
 /// The migrations, oldest first. They only ever grow: one that was released is never changed.
-const MIGRATIONS: [(i64, &str, &str); 5] = [
+const MIGRATIONS: [(i64, &str, &str); 6] = [
     (
         1,
         "configurations and tokens",
@@ -37,6 +37,7 @@ const MIGRATIONS: [(i64, &str, &str); 5] = [
         include_str!("../../migrations/0004_data_key.sql"),
     ),
     (5, "page", include_str!("../../migrations/0005_page.sql")),
+    (6, "audit", include_str!("../../migrations/0006_audit.sql")),
 ];
 
 /// How long a call waits for its turn on a connection, and for a connection to be made.

@@ -2,9 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::{Value, json};
 use sqlx::{Row as _, any::AnyRow};
 
-use super::{Store, StoreError, rows, sealing::Sealing};
+use super::{
+    Store, StoreError,
+    audit::{Action, By, Change},
+    rows,
+    sealing::Sealing,
+};
 use crate::identity::Scope;
 
 /// A resource group.
@@ -21,6 +27,25 @@ pub(crate) enum GroupWrite {
     Replaced(GroupRecord),
     /// It is elsewhere already, and cannot move.
     Moved(GroupRecord),
+}
+
+/// What goes with a group.
+const WITHIN: [(&str, &str); 2] = [
+    (
+        "clusters",
+        "SELECT id FROM cluster WHERE substr(cluster, 1, length($1)) = $1 ORDER BY id",
+    ),
+    (
+        "configurations",
+        "SELECT id FROM configuration WHERE substr(cluster, 1, length($1)) = $1 ORDER BY id",
+    ),
+];
+
+impl GroupRecord {
+    /// The group for the audit log.
+    fn audited(&self) -> Value {
+        json!({"location": self.location, "tags": self.tags})
+    }
 }
 
 impl Store {
@@ -48,7 +73,11 @@ impl Store {
     }
 
     /// Makes a group, or replaces its tags.
-    pub(crate) async fn put_group(&self, group: GroupRecord) -> Result<GroupWrite, StoreError> {
+    pub(crate) async fn put_group(
+        &self,
+        group: GroupRecord,
+        by: &By,
+    ) -> Result<GroupWrite, StoreError> {
         let (subscription, name) = keys(&group.id);
         let mut transaction = self
             .database
@@ -81,6 +110,14 @@ impl Store {
         )
         .execute(&mut *transaction)
         .await?;
+        let change = Change {
+            by,
+            action: Action::PutGroup,
+            resource: group.id.as_str(),
+            before: old.as_ref().map(GroupRecord::audited),
+            after: Some(group.audited()),
+        };
+        change.record(&self.sealing, &mut transaction).await?;
         transaction.commit().await?;
         Ok(match old {
             None => GroupWrite::Created(group),
@@ -92,21 +129,44 @@ impl Store {
     }
 
     /// Deletes a group with its clusters and their configurations; whether there was one.
-    pub(crate) async fn delete_group(&self, id: &Scope) -> Result<bool, StoreError> {
+    pub(crate) async fn delete_group(&self, id: &Scope, by: &By) -> Result<bool, StoreError> {
         let (subscription, name) = keys(id);
         let mut transaction = self
             .database
             .begin(&format!("{subscription}/{name}"))
             .await?;
-        let done = sqlx::query("DELETE FROM resource_group WHERE subscription = $1 AND name = $2")
+        let old = sqlx::query("SELECT * FROM resource_group WHERE subscription = $1 AND name = $2")
             .bind(&subscription)
             .bind(&name)
+            .fetch_optional(&mut *transaction)
+            .await?
+            .map(|row| read(&self.sealing, &row))
+            .transpose()?;
+        let Some(old) = old else {
+            return Ok(false);
+        };
+        let prefix = format!("/subscriptions/{subscription}/resourcegroups/{name}/");
+        let mut before = old.audited();
+        for (within, query) in WITHIN {
+            let ids: Vec<String> = sqlx::query_scalar(query)
+                .bind(&prefix)
+                .fetch_all(&mut *transaction)
+                .await?;
+            before[within] = ids.into();
+        }
+        let change = Change {
+            by,
+            action: Action::DeleteGroup,
+            resource: old.id.as_str(),
+            before: Some(before),
+            after: None,
+        };
+        change.record(&self.sealing, &mut transaction).await?;
+        sqlx::query("DELETE FROM resource_group WHERE subscription = $1 AND name = $2")
+            .bind(subscription)
+            .bind(name)
             .execute(&mut *transaction)
             .await?;
-        if done.rows_affected() == 0 {
-            return Ok(false);
-        }
-        let prefix = format!("/subscriptions/{subscription}/resourcegroups/{name}/");
         sqlx::query("DELETE FROM configuration WHERE substr(cluster, 1, length($1)) = $1")
             .bind(prefix)
             .execute(&mut *transaction)

@@ -1,11 +1,13 @@
 //! Principals in the store: made, listed, given rights, deleted, and looked up when one calls.
 
 use gitmoor_arm::{ClusterId, Timestamp};
+use serde_json::json;
 use sqlx::{AnyConnection, Row as _, any::AnyRow};
 use uuid::Uuid;
 
 use super::{
     Store, StoreError,
+    audit::{Action, By, Change},
     rows::{broken, timestamp},
 };
 use crate::identity::{Assignment, Certificate, ClientSecret, Digest, Principal, Role, Scope};
@@ -26,7 +28,8 @@ impl Store {
         role: Role,
     ) -> Result<ClientSecret, StoreError> {
         let (secret, digest) = ClientSecret::generate(Uuid::new_v4());
-        self.create(secret.id(), name, scope, role, SECRET, digest.as_bytes())
+        let proof = (SECRET, digest.as_bytes());
+        self.create(secret.id(), name, scope, role, proof, &By::command_line())
             .await?;
         Ok(secret)
     }
@@ -52,7 +55,8 @@ impl Store {
         certificate: &Certificate,
     ) -> Result<Uuid, StoreError> {
         let id = Uuid::new_v4();
-        self.create(id, name, scope, role, CERTIFICATE, certificate.der())
+        let proof = (CERTIFICATE, certificate.der());
+        self.create(id, name, scope, role, proof, &By::command_line())
             .await?;
         Ok(id)
     }
@@ -63,9 +67,10 @@ impl Store {
         name: &str,
         scope: &Scope,
         role: Role,
-        kind: &str,
-        value: &[u8],
+        proof: (&str, &[u8]),
+        by: &By,
     ) -> Result<(), StoreError> {
+        let (kind, value) = proof;
         let mut transaction = self.database.writer.begin().await?;
         insert(&mut transaction, id, name).await?;
         let (id, now) = (id.to_string(), Timestamp::now().to_string());
@@ -81,6 +86,16 @@ impl Store {
         .execute(&mut *transaction)
         .await?;
         assign(&mut transaction, &id, role, scope).await?;
+        let change = Change {
+            by,
+            action: Action::CreatePrincipal,
+            resource: &resource(&id),
+            before: None,
+            after: Some(json!({
+                "name": name, "role": role.as_str(), "scope": scope.as_str(), "proof": kind,
+            })),
+        };
+        change.record(&self.sealing, &mut transaction).await?;
         transaction.commit().await?;
         Ok(())
     }
@@ -95,8 +110,18 @@ impl Store {
         role: Role,
         scope: &Scope,
     ) -> Result<(), StoreError> {
-        let mut connection = self.database.writer.acquire().await?;
-        assign(&mut connection, &principal.to_string(), role, scope).await?;
+        let mut transaction = self.database.begin("principals").await?;
+        let principal = principal.to_string();
+        assign(&mut transaction, &principal, role, scope).await?;
+        let change = Change {
+            by: &By::command_line(),
+            action: Action::AssignRole,
+            resource: &assignment(scope, &principal),
+            before: None,
+            after: Some(json!({"role": role.as_str()})),
+        };
+        change.record(&self.sealing, &mut transaction).await?;
+        transaction.commit().await?;
         Ok(())
     }
 
@@ -110,16 +135,30 @@ impl Store {
         role: Role,
         scope: &Scope,
     ) -> Result<bool, StoreError> {
+        let mut transaction = self.database.begin("principals").await?;
+        let principal = principal.to_string();
         let done = sqlx::query(
             "DELETE FROM role_assignment \
              WHERE principal = $1 AND role = $2 AND lower(scope) = lower($3)",
         )
-        .bind(principal.to_string())
+        .bind(&principal)
         .bind(role.as_str())
         .bind(scope.as_str())
-        .execute(&self.database.writer)
+        .execute(&mut *transaction)
         .await?;
-        Ok(done.rows_affected() > 0)
+        if done.rows_affected() == 0 {
+            return Ok(false);
+        }
+        let change = Change {
+            by: &By::command_line(),
+            action: Action::WithdrawRole,
+            resource: &assignment(scope, &principal),
+            before: Some(json!({"role": role.as_str()})),
+            after: None,
+        };
+        change.record(&self.sealing, &mut transaction).await?;
+        transaction.commit().await?;
+        Ok(true)
     }
 
     /// All principals, by name.
@@ -149,21 +188,7 @@ impl Store {
 
     /// The principal of that id.
     pub(crate) async fn principal(&self, id: Uuid) -> Result<Option<Principal>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT p.id, p.name, p.created_at, r.role, r.scope FROM principal p \
-             LEFT JOIN role_assignment r ON r.principal = p.id WHERE p.id = $1",
-        )
-        .bind(id.to_string())
-        .fetch_all(&self.database.readers)
-        .await?;
-        let Some(first) = rows.first() else {
-            return Ok(None);
-        };
-        let mut principal = read(first, id)?;
-        for row in &rows {
-            principal.assignments.extend(read_assignment(row)?);
-        }
-        Ok(Some(principal))
+        find(&mut *self.database.readers.acquire().await?, id).await
     }
 
     /// Deletes a principal with its credentials and rights, from the next request on; whether there
@@ -172,11 +197,25 @@ impl Store {
     /// # Errors
     /// When the database cannot be written.
     pub async fn delete_principal(&self, id: Uuid) -> Result<bool, StoreError> {
-        let done = sqlx::query("DELETE FROM principal WHERE id = $1")
+        let mut transaction = self.database.begin("principals").await?;
+        let Some(old) = find(&mut transaction, id).await? else {
+            return Ok(false);
+        };
+        sqlx::query("DELETE FROM principal WHERE id = $1")
             .bind(id.to_string())
-            .execute(&self.database.writer)
+            .execute(&mut *transaction)
             .await?;
-        Ok(done.rows_affected() > 0)
+        let roles: Vec<String> = old.assignments.iter().map(ToString::to_string).collect();
+        let change = Change {
+            by: &By::command_line(),
+            action: Action::DeletePrincipal,
+            resource: &resource(&id.to_string()),
+            before: Some(json!({"name": old.name, "roles": roles})),
+            after: None,
+        };
+        change.record(&self.sealing, &mut transaction).await?;
+        transaction.commit().await?;
+        Ok(true)
     }
 
     /// Whether this is a secret of that principal.
@@ -200,6 +239,35 @@ impl Store {
             .await
             .map_err(StoreError::from)
     }
+}
+
+async fn find(connection: &mut AnyConnection, id: Uuid) -> Result<Option<Principal>, StoreError> {
+    let rows = sqlx::query(
+        "SELECT p.id, p.name, p.created_at, r.role, r.scope FROM principal p \
+         LEFT JOIN role_assignment r ON r.principal = p.id WHERE p.id = $1",
+    )
+    .bind(id.to_string())
+    .fetch_all(connection)
+    .await?;
+    let Some(first) = rows.first() else {
+        return Ok(None);
+    };
+    let mut principal = read(first, id)?;
+    for row in &rows {
+        principal.assignments.extend(read_assignment(row)?);
+    }
+    Ok(Some(principal))
+}
+
+/// What the audit log calls a principal.
+pub(super) fn resource(id: &str) -> String {
+    format!("/providers/Gitmoor.Portal/principals/{id}")
+}
+
+/// What it calls a role of a principal: a resource of the scope, as in ARM.
+fn assignment(scope: &Scope, principal: &str) -> String {
+    let scope = scope.as_str().trim_end_matches('/');
+    format!("{scope}/providers/Microsoft.Authorization/roleAssignments/{principal}")
 }
 
 /// Makes a principal that has nothing yet.

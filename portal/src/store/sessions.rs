@@ -5,10 +5,16 @@ use std::time::Duration;
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use gitmoor_arm::{Secret, Timestamp};
+use serde_json::json;
 use sqlx::Row as _;
 use uuid::Uuid;
 
-use super::{Store, StoreError, principals, rows::broken};
+use super::{
+    Store, StoreError,
+    audit::{Action, By, Change},
+    principals,
+    rows::broken,
+};
 use crate::{
     encryption::random,
     identity::{Digest, Principal, Role, Scope},
@@ -75,12 +81,17 @@ impl Store {
     pub async fn create_sign_in_link(&self, principal: Uuid) -> Result<Secret, StoreError> {
         let (code, digest) = generate()?;
         let principal = principal.to_string();
-        insert_link(
-            &mut *self.database.writer.acquire().await?,
-            &digest,
-            Some(&principal),
-        )
-        .await?;
+        let mut transaction = self.database.begin("sessions").await?;
+        insert_link(&mut transaction, &digest, Some(&principal)).await?;
+        let change = Change {
+            by: &By::command_line(),
+            action: Action::CreateSignInLink,
+            resource: &principals::resource(&principal),
+            before: None,
+            after: None,
+        };
+        change.record(&self.sealing, &mut transaction).await?;
+        transaction.commit().await?;
         Ok(code)
     }
 
@@ -132,8 +143,19 @@ impl Store {
                 let id = Uuid::new_v4();
                 principals::insert(&mut transaction, id, ADMINISTRATOR).await?;
                 let everywhere = Scope::EVERYWHERE;
-                principals::assign(&mut transaction, &id.to_string(), Role::Owner, &everywhere)
-                    .await?;
+                let text = id.to_string();
+                principals::assign(&mut transaction, &text, Role::Owner, &everywhere).await?;
+                let change = Change {
+                    by: &By::named("the first sign-in link"),
+                    action: Action::CreatePrincipal,
+                    resource: &principals::resource(&text),
+                    before: None,
+                    after: Some(json!({
+                        "name": ADMINISTRATOR, "role": Role::Owner.as_str(),
+                        "scope": everywhere.as_str(),
+                    })),
+                };
+                change.record(&self.sealing, &mut transaction).await?;
                 id
             }
         };
