@@ -117,6 +117,10 @@ pub(super) async fn create(
             visitor.may(&ApiRoute::Configurations(cluster.clone()), &Method::PUT)?;
             cluster.configuration(&form.name).ok()
         }
+        Err(_) if form.cluster.is_empty() => {
+            form.fail(&[wrong("cluster", "the id of a cluster is needed".to_owned())]);
+            None
+        }
         Err(error) => {
             form.fail(&[wrong("cluster", error.to_string())]);
             None

@@ -3,5 +3,6 @@
 
 mod clients {
     mod az;
+    mod page;
     mod sdk;
 }

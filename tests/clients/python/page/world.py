@@ -1,0 +1,172 @@
+"""What there is to see: clusters, configurations and reports, put through the portal's own APIs."""
+
+import json
+import os
+import ssl
+import urllib.parse
+import urllib.request
+
+URL = os.environ["PORTAL_URL"]
+SUBSCRIPTION = os.environ["PORTAL_SUBSCRIPTION"]
+COMMIT = "8e1f0c7a9b2d3e4f5a6b7c8d9e0f1a2b3c4d5e6f"
+BEFORE = "17c2ab90d4e5f6a7b8c9d0e1f2a3b4c5d6e7f809"
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGk5cAAyWu2cLkpTt2QJ0bM4d7X8p1s0 gitmoor"
+
+_tls = ssl.create_default_context(cafile=os.environ["PORTAL_CA"])
+_agents = json.loads(os.environ["PORTAL_AGENTS"])
+_tokens = {}
+
+
+def ask(method, path, body=None, token=None, form=None):
+    """A call of an API, which must succeed."""
+    headers = {"User-Agent": "gitmoor/0.1.0"}
+    data = None
+    if token:
+        headers["Authorization"] = "Bearer " + token
+    if form:
+        data = urllib.parse.urlencode(form).encode()
+    elif body is not None:
+        data = json.dumps(body).encode()
+        headers["Content-Type"] = "application/json"
+    request = urllib.request.Request(URL + path, data, headers, method=method)
+    with urllib.request.urlopen(request, context=_tls, timeout=30) as answer:
+        text = answer.read()
+        return json.loads(text) if text else None
+
+
+def token(client, secret):
+    """A token of a principal, asked for once."""
+    if client not in _tokens:
+        form = {
+            "grant_type": "client_credentials",
+            "client_id": client,
+            "client_secret": secret,
+            "scope": URL + "/.default",
+        }
+        path = "/%s/oauth2/v2.0/token" % os.environ["PORTAL_TENANT"]
+        _tokens[client] = ask("POST", path, form=form)["access_token"]
+    return _tokens[client]
+
+
+def owner():
+    return token(os.environ["PORTAL_CLIENT"], os.environ["PORTAL_SECRET"])
+
+
+def cluster_id(group, name):
+    return "/subscriptions/%s/resourceGroups/%s/providers/Microsoft.Kubernetes/connectedClusters/%s" % (
+        SUBSCRIPTION,
+        group,
+        name,
+    )
+
+
+def page_of(group, name, *rest):
+    """The path of a cluster's page, or of something below it."""
+    return "/".join(["/clusters", SUBSCRIPTION, group, "connectedClusters", name, *rest])
+
+
+def put_cluster(group, name, location, tags):
+    ask(
+        "PUT",
+        "/subscriptions/%s/resourceGroups/%s?api-version=2024-11-01" % (SUBSCRIPTION, group),
+        {"location": location},
+        owner(),
+    )
+    body = {
+        "location": location,
+        "tags": tags,
+        "identity": {"type": "SystemAssigned"},
+        "properties": {"agentPublicKeyCertificate": "MIIB"},
+    }
+    ask("PUT", cluster_id(group, name) + "?api-version=2024-01-01", body, owner())
+
+
+def put(group, cluster, name, **properties):
+    properties.setdefault("repositoryUrl", "https://github.com/example/%s.git" % name)
+    path = "%s/providers/Microsoft.KubernetesConfiguration/sourceControlConfigurations/%s?api-version=2023-05-01"
+    ask("PUT", path % (cluster_id(group, cluster), name), {"properties": properties}, owner())
+
+
+def report(group, cluster, name, **said):
+    """Says something as the cluster's agent would."""
+    key = cluster_id(group, cluster)
+    mine = token(*_agents[key])
+    base = "/dataplane/v1%s/configurations" % key
+    path, found = base, []
+    while path:
+        listed = ask("GET", path, token=mine)
+        found += [one for one in listed["value"] if one["name"] == name]
+        path = (listed.get("nextLink") or "").removeprefix(URL)
+    said.setdefault("messageLevel", "Information")
+    said["observedEtag"] = found[0]["etag"]
+    ask("PUT", "%s/%s/status" % (base, name), said, mine)
+
+
+def compliant(group, cluster, name, commit=COMMIT, total=48, **said):
+    report(
+        group,
+        cluster,
+        name,
+        **{
+            "complianceState": "Compliant",
+            "message": "%d objects are as the commit says" % total,
+            "attemptedRevision": commit,
+            "appliedRevision": commit,
+            "lastConfigApplied": "2026-11-24T05:00:00Z",
+            "objects": {"total": total, "changed": 3, "pruned": 0, "healed": 0, "problems": 0},
+            **said,
+        },
+    )
+
+
+def build():
+    """All of it: one of every state."""
+    put_cluster("edge", "edge-07", "westeurope", {"env": "prod", "team": "blue"})
+    put_cluster("edge", "edge-08", "westeurope", {"env": "prod", "team": "green"})
+    put_cluster("lab", "bench-01", "northeurope", {"env": "test"})
+    put_cluster("lab", "bench-02", "northeurope", {})
+
+    flags = "--git-branch=main --git-path=prod,shared --git-poll-interval=90s --sync-garbage-collection"
+    put("edge", "edge-07", "shop", operatorNamespace="shop", operatorScope="namespace", operatorParams=flags)
+    compliant("edge", "edge-07", "shop", BEFORE, 46)
+    compliant("edge", "edge-07", "shop", BEFORE, 46, objects=counts(46, healed=2), message="2 drifts were put right")
+    report(
+        "edge",
+        "edge-07",
+        "shop",
+        complianceState="Noncompliant",
+        messageLevel="Error",
+        message="2 of 48 objects are not as the commit says",
+        attemptedRevision=COMMIT,
+        appliedRevision=BEFORE,
+        lastConfigApplied="2026-11-24T04:58:00Z",
+        objects=counts(48, changed=5, pruned=1, healed=2, problems=3),
+        problems=[
+            problem("prod/web/deployment.yaml", 17, "Deployment.apps shop/web", "spec.replicas: Invalid value: -1: must be greater than or equal to 0"),
+            problem("prod/web/ingress.yaml", 4, "Ingress.networking.k8s.io shop/web", "no kind `Ingress` in version `networking.k8s.io/v1beta1`: write `networking.k8s.io/v1`"),
+            problem("shared/limits.yaml", 31, None, "mapping values are not allowed here: a quote is missing before column 18"),
+        ],
+        repositoryPublicKey=KEY,
+    )
+    put("edge", "edge-07", "monitoring", repositoryUrl="git@github.com:example/monitoring.git", operatorNamespace="monitoring")
+    compliant("edge", "edge-07", "monitoring", total=131)
+    put("edge", "edge-08", "shop", operatorNamespace="shop", operatorScope="namespace", operatorParams=flags + " --gitmoor-suspend")
+    compliant("edge", "edge-08", "shop")
+    put("lab", "bench-01", "billing", repositoryUrl="https://git.example.net/blue/billing.git")
+    report(
+        "lab",
+        "bench-01",
+        "billing",
+        complianceState="Failed",
+        messageLevel="Error",
+        message="the repository refuses the credentials: HTTP 401 from git.example.net",
+    )
+    put("lab", "bench-02", "empty")
+
+
+def counts(total, changed=0, pruned=0, healed=0, problems=0):
+    return {"total": total, "changed": changed, "pruned": pruned, "healed": healed, "problems": problems}
+
+
+def problem(path, line, object, message, reason="Invalid"):
+    return {"path": path, "line": line, "object": object, "reason": reason, "message": message}

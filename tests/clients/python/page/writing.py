@@ -1,0 +1,131 @@
+"""What people change: each form and each button."""
+
+import world
+from world import URL
+
+HERE = ("edge", "edge-08")
+
+
+def keyboard(chromium):
+    """A configuration is made, its mistakes found and mended, without a mouse."""
+    person = chromium.visitor().go(world.page_of(*HERE))
+    page = person.page
+    keys = page.keyboard
+
+    def reach(name):
+        for _ in range(60):
+            keys.press("Tab")
+            if page.evaluate(FOCUSED) == name:
+                seen = page.evaluate("getComputedStyle(document.activeElement).outlineStyle !== 'none'")
+                assert seen, "%s has the focus and does not show it" % name
+                return
+        raise AssertionError("no way to " + name)
+
+    keys.press("Tab")
+    assert page.evaluate(FOCUSED) == "Skip to the content"
+    keys.press("Enter")
+    reach("New configuration")
+    keys.press("Enter")
+    page.wait_for_url("**/create?**")
+    reach("Name")
+    keys.type("Web Shop")
+    reach("Repository")
+    keys.type("https://user:secret@github.com/example/web.git")
+    reach("Ask for new commits every")
+    keys.type("1s")
+    with person.refusal():
+        keys.press("Enter")
+        page.get_by_text("fields are wrong").wait_for()
+    assert page.evaluate("document.activeElement.className") == "errors", "the errors have no focus"
+    # From what is wrong to where it is.
+    keys.press("Tab")
+    keys.press("Enter")
+    wrong = page.evaluate("document.activeElement.id")
+    assert page.locator("#" + wrong).get_attribute("aria-invalid") == "true", wrong
+    for name, text in [("name", "web"), ("repositoryUrl", "https://github.com/example/web.git"), ("git-poll-interval", "90s")]:
+        page.locator("#" + name).focus()
+        keys.press("Control+A")
+        keys.type(text)
+    keys.press("Enter")
+    page.wait_for_url(URL + world.page_of(*HERE, "web"))
+    person.sees("every 90 s")
+    person.leave()
+
+
+FOCUSED = """(() => {
+    const one = document.activeElement;
+    return (one.labels?.[0] ?? one).textContent.trim();
+})()"""
+
+
+def create(chromium):
+    """A form that keeps what was filled in, shows the fields that are chosen, and shows the same as commands."""
+    person = chromium.visitor().go("/create")
+    page = person.page
+    person.fill("Cluster", world.cluster_id("lab", "bench-02"))
+    person.fill("Name", "ledger")
+    person.fill("Repository", "https://git.example.net/blue/ledger.git")
+    person.fill("Namespace", "ledger")
+    assert not page.get_by_label("Token").is_visible()
+    page.get_by_label("Credentials").select_option("https")
+    person.fill("User name", "bot")
+    person.fill("Token", "s3cr3t")
+    person.press("Show as commands")
+    person.sees("az rest --method put")
+    assert "s3cr3t" not in page.content()
+    assert page.get_by_label("Namespace", exact=True).input_value() == "ledger"
+    page.get_by_label("Credentials").select_option("https")
+    person.fill("User name", "bot")
+    person.fill("Token", "s3cr3t")
+    person.press("Create")
+    page.wait_for_url(URL + world.page_of("lab", "bench-02", "ledger"))
+    person.sees("Pending")
+    assert "s3cr3t" not in page.content()
+    person.leave()
+
+
+def edit(chromium):
+    """What is changed is what was meant, and nobody writes over another without knowing."""
+    path = world.page_of("edge", "edge-07", "monitoring")
+    person, other = chromium.visitor().go(path), chromium.visitor().go(path + "/edit")
+    page = person.page
+    person.press("Edit", "link")
+    person.fill("Branch", "stable")
+    person.press("Save")
+    page.wait_for_url(URL + path)
+    person.sees("stable")
+    other.fill("Branch", "wild")
+    with other.refusal():
+        other.press("Save")
+        other.sees("Someone changed this configuration")
+    other.press("Save")
+    other.page.wait_for_url(URL + path)
+    other.sees("wild")
+    other.leave()
+    person.leave()
+
+
+def buttons(chromium):
+    """Suspend, resume, sync, and in the end delete, which asks first."""
+    path = world.page_of("edge", "edge-08", "shop")
+    person = chromium.visitor().go(path)
+    page = person.page
+    person.sees("Suspended")
+    assert page.get_by_role("button", name="Sync now").is_disabled()
+    person.press("Resume")
+    page.get_by_role("button", name="Suspend").wait_for()
+    person.press("Sync now")
+    page.wait_for_load_state()
+    page.locator("summary", has_text="Create or change").click()
+    person.sees("--gitmoor-requested-at=20")
+    person.press("Suspend")
+    page.get_by_role("button", name="Resume").wait_for()
+    person.press("Delete", "link")
+    person.sees("What was deployed stays as it is")
+    person.press("Keep it", "link")
+    page.wait_for_url(URL + path)
+    person.press("Delete", "link")
+    person.press("Delete")
+    page.wait_for_url(URL + world.page_of("edge", "edge-08"))
+    assert page.get_by_role("link", name="shop", exact=True).count() == 0
+    person.leave()
