@@ -8,6 +8,7 @@ mod arm;
 mod backoff;
 mod configurations;
 mod digest;
+mod enrolment;
 mod made;
 mod names;
 mod objects;
@@ -18,6 +19,7 @@ mod settings;
 
 use std::sync::Arc;
 
+use gitmoor_arm::Credential;
 use gitmoor_operator::{
     connections::{self, Connections, Identity},
     metrics::Metrics,
@@ -94,7 +96,10 @@ pub async fn run(
         }
     };
     let first_loop = async {
-        if let (Some(arm), Some(of_arm)) = (&arm, &settings.arm) {
+        let (Some(mut arm), Some(of_arm)) = (arm, &settings.arm) else {
+            return;
+        };
+        let follow = async |arm: &gitmoor_arm::Client| {
             let interval = of_arm.poll_interval;
             let client = client.clone();
             arm::follow(
@@ -107,6 +112,22 @@ pub async fn run(
                 &cancel,
             )
             .await;
+        };
+        let Credential::Enrolment(enrolment) = &of_arm.credential else {
+            return follow(&arm).await;
+        };
+        while !cancel.is_cancelled() {
+            let as_itself = async {
+                let namespace = &settings.namespace;
+                let identity = enrolment::identity(of_arm, enrolment, namespace, &client).await;
+                arm.enrolled(of_arm, identity);
+                follow(&arm).await;
+            };
+            tokio::select! {
+                () = as_itself => {}
+                () = enrolment::changed(enrolment) => {}
+                () = cancel.cancelled() => {}
+            }
         }
     };
     let listed = async {

@@ -6,6 +6,8 @@
 mod arm;
 #[path = "agent/deployment.rs"]
 mod deployment;
+#[path = "agent/enrolment.rs"]
+mod enrolment;
 #[path = "agent/operators.rs"]
 mod operators;
 #[path = "agent/portal.rs"]

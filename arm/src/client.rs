@@ -7,10 +7,12 @@
 //! A token goes to the server of the settings and nowhere else: no redirect is followed, and no
 //! link to another origin.
 
+mod enrol;
 mod http;
 mod list;
 mod token;
 
+pub use enrol::Identity;
 pub use http::TransportError;
 pub use list::{Listed, Version};
 
@@ -23,9 +25,9 @@ use ::http::{
 use rand::Rng as _;
 use url::Url;
 
-use crate::{ClusterId, ConfigurationId, Error, ErrorResponse, Settings, StatusReport};
+use crate::{ClusterId, ConfigurationId, Error, ErrorResponse, OpeningKey, Settings, StatusReport};
 use http::{Answer, Http, origin};
-use token::TokenSource;
+use token::{Enrolled, TokenSource};
 
 /// A client for one cluster's configurations. Cheap to use from several tasks; a process-wide
 /// rustls `CryptoProvider` must be installed before the first one is made.
@@ -37,6 +39,8 @@ pub struct Client {
     has_data_plane: bool,
     http: Http,
     tokens: TokenSource,
+    /// What opens secrets that are sealed.
+    key: Option<OpeningKey>,
 }
 
 impl Client {
@@ -47,17 +51,29 @@ impl Client {
     pub fn new(settings: &Settings) -> Result<Self, Error> {
         settings.check()?;
         let http = Http::new(settings.ca_file.as_deref(), settings.request_timeout)?;
+        let base = settings.data_plane.as_ref().unwrap_or(&settings.endpoint);
         Ok(Self {
             cluster_id: settings.cluster_id.clone(),
             api_version: settings.api_version.clone(),
-            base: settings
-                .data_plane
-                .clone()
-                .unwrap_or_else(|| settings.endpoint.clone()),
+            base: base.clone(),
             has_data_plane: settings.data_plane.is_some(),
             http,
-            tokens: TokenSource::new(settings.credential.clone(), &settings.audience),
+            tokens: TokenSource::new(settings.credential.clone(), None, &settings.audience),
+            key: None,
         })
+    }
+
+    /// From now on calls as the agent that was enrolled with these settings.
+    pub fn enrolled(&mut self, settings: &Settings, identity: Identity) {
+        let enrolled = Enrolled {
+            authority: self.base.clone(),
+            tenant_id: identity.tenant_id,
+            client_id: identity.client_id,
+            client_secret: identity.client_secret,
+        };
+        let credential = settings.credential.clone();
+        self.tokens = TokenSource::new(credential, Some(enrolled), &settings.audience);
+        self.key = Some(identity.key);
     }
 
     /// The cluster whose configurations this lists.
@@ -99,10 +115,7 @@ impl Client {
 
     /// The URL of a path below the server's own.
     fn url(&self, path: &str) -> Url {
-        let mut url = self.base.clone();
-        let prefix = url.path().trim_end_matches('/').to_owned();
-        url.set_path(&format!("{prefix}{path}"));
-        url
+        below(&self.base, path)
     }
 
     /// Sends with a token, and once more with a new one when the server does not take it.
@@ -156,6 +169,14 @@ impl Client {
             Err(source) => Err(Error::Transport { server, source }),
         }
     }
+}
+
+/// The URL of a path below a server's own.
+fn below(base: &Url, path: &str) -> Url {
+    let mut url = base.clone();
+    let prefix = url.path().trim_end_matches('/').to_owned();
+    url.set_path(&format!("{prefix}{path}"));
+    url
 }
 
 /// What goes with a request.

@@ -189,6 +189,9 @@ pub enum TokenError {
         /// Its explanation.
         message: String,
     },
+    /// The agent has no credential yet.
+    #[error("the agent is not enrolled yet")]
+    NotEnrolled,
     /// The answer holds no token.
     #[error("asking {server} for a token: the answer holds none")]
     Malformed {
@@ -204,6 +207,7 @@ impl TokenError {
             Self::Transport { .. } => "TokenUnavailable",
             Self::Throttled { .. } => "Throttled",
             Self::Refused { .. } => "CredentialRefused",
+            Self::NotEnrolled => "NotEnrolled",
             Self::Malformed { .. } => "TokenMalformed",
         }
     }

@@ -9,9 +9,12 @@
 //! ARM gives agents no secrets and takes no status from them. A portal does both, over paths of its
 //! own below [`DATA_PLANE_PREFIX`] and the cluster's ARM id, with the same tokens and errors:
 //!
+//! The protected settings of an agent that was enrolled are sealed to its key, each for its own place.
+//!
 //! | call | body | answer |
 //! | --- | --- | --- |
 //! | `GET {prefix}{clusterId}/configurations` | | a [`ListPage`] of configurations with their protected settings ([`WithSecrets`]) and an `etag`, further pages by `nextLink` |
+//! | `POST {prefix}/enrolments` | a one-time token and the agent's [`SealingKey`], by anyone who has such a token | the id and the secret that the agent calls with from then on, sealed to the key |
 //! | `PUT {prefix}{clusterId}/configurations/{name}/status` | [`StatusReport`] | 204; 412 when its `observedEtag` is not the configuration's `etag`; 404 when there is no such configuration |
 
 mod client;
@@ -20,12 +23,13 @@ mod error;
 mod id;
 mod params;
 mod rules;
+mod sealing;
 mod secret;
 mod settings;
 mod version;
 mod wire;
 
-pub use client::{Client, Listed, TransportError, Version, jittered};
+pub use client::{Client, Identity, Listed, TransportError, Version, jittered};
 pub use error::{Error, FileError, Retry, TokenError};
 pub use id::{ArmId, ClusterId, ConfigurationId, IdError};
 pub use params::{
@@ -35,21 +39,29 @@ pub use rules::{
     FieldError, MAX_NAME, MAX_OPERATOR_NAME, MAX_WITH_HELM, ProtectedChange, PutRequest,
     RepositoryError, check, check_name, repository_url, unsupported,
 };
+pub use sealing::{OpeningKey, SealingError, SealingKey, place_of};
 pub use secret::Secret;
 pub use settings::{
-    Credential, ManagedIdentity, ServicePrincipal, Settings, SettingsError, WorkloadIdentity,
+    Credential, Enrolment, ManagedIdentity, ServicePrincipal, Settings, SettingsError,
+    WorkloadIdentity,
 };
 pub use version::{API_VERSIONS, ApiVersion};
 pub use wire::{
     AdditionalInfo, ComplianceMessage, ComplianceState, ComplianceStatus, ConfigurationProperties,
-    ErrorDetail, ErrorResponse, HelmOperatorProperties, IdentityType, ListPage, MAX_PROBLEMS,
-    MAX_STATUS_BYTES, MessageLevel, NotBase64, ObjectCounts, OperatorScope, OperatorType, Problem,
-    ProtectedSettings, ProvisioningState, SourceControlConfiguration, StatusReport, SystemData,
-    Timestamp, WithSecrets,
+    EnrolmentAnswer, EnrolmentRequest, ErrorDetail, ErrorResponse, HelmOperatorProperties,
+    IdentityType, ListPage, MAX_PROBLEMS, MAX_STATUS_BYTES, MessageLevel, NotBase64, ObjectCounts,
+    OperatorScope, OperatorType, Problem, ProtectedSettings, ProvisioningState,
+    SourceControlConfiguration, StatusReport, SystemData, Timestamp, WithSecrets,
 };
 
 /// The resource type in every configuration's `type`.
 pub const RESOURCE_TYPE: &str = "Microsoft.KubernetesConfiguration/sourceControlConfigurations";
+
+/// The path in the data plane at which a one-time token becomes a credential.
+pub const ENROLMENT_PATH: &str = "/dataplane/v1/enrolments";
+
+/// The place that the credential in the answer is sealed for.
+pub const ENROLMENT_PLACE: &str = "enrolment";
 
 /// What the path of the agents' data plane begins with; the cluster's ARM id follows.
 pub const DATA_PLANE_PREFIX: &str = "/dataplane/v1";

@@ -70,6 +70,16 @@ pub enum Credential {
     WorkloadIdentity(WorkloadIdentity),
     /// The identity of the machine. Whatever else runs there can use it too.
     ManagedIdentity(ManagedIdentity),
+    /// A token of the portal that is good once, for a credential that the agent keeps.
+    Enrolment(Enrolment),
+}
+
+/// A token of the portal that is good once.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Enrolment {
+    /// The file that holds it. No longer needed when it was used; another token there is used anew.
+    pub token_file: PathBuf,
 }
 
 /// An application with a secret.
@@ -146,6 +156,9 @@ pub enum SettingsError {
         /// The least.
         min: Duration,
     },
+    /// A token of a portal without a portal.
+    #[error("`credential.enrolment` needs `dataPlane`, the address of the portal")]
+    NoPortal,
     /// A value that would change the path of a URL.
     #[error("`{key}` may only hold letters, digits and the characters - . _")]
     Word {
@@ -188,6 +201,8 @@ impl Settings {
         )?;
         match &self.credential {
             Credential::TokenFile(_) => Ok(()),
+            Credential::Enrolment(_) if self.data_plane.is_none() => Err(SettingsError::NoPortal),
+            Credential::Enrolment(_) => Ok(()),
             Credential::ServicePrincipal(principal) => {
                 word("credential.servicePrincipal.tenantId", &principal.tenant_id)?;
                 https(

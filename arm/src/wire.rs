@@ -3,6 +3,7 @@
 
 mod compliance;
 mod configuration;
+mod enrolment;
 mod error;
 mod protected;
 mod report;
@@ -14,6 +15,7 @@ pub use configuration::{
     ConfigurationProperties, HelmOperatorProperties, ListPage, SourceControlConfiguration,
     SystemData, WithSecrets,
 };
+pub use enrolment::{EnrolmentAnswer, EnrolmentRequest};
 pub use error::{AdditionalInfo, ErrorDetail, ErrorResponse};
 pub use protected::{NotBase64, ProtectedSettings};
 pub use report::{MAX_PROBLEMS, MAX_STATUS_BYTES, ObjectCounts, Problem, StatusReport};

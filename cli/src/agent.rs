@@ -19,7 +19,7 @@ Examples:
 pub(crate) struct Agent {
     #[command(flatten)]
     kubernetes: kubernetes::Kubernetes,
-    /// The settings, as a YAML file.
+    /// The settings, as a YAML file; by default /etc/gitmoor/settings.yaml, if there is one.
     #[arg(long, value_name = "FILE", env = "GITMOOR_CONFIG")]
     config: Option<PathBuf>,
     /// How operators run: each as a Deployment of its own (the default), or as tasks of the agent.
@@ -30,6 +30,7 @@ pub(crate) struct Agent {
 pub(crate) fn run(arguments: Agent) -> anyhow::Result<ExitCode> {
     let kubernetes = arguments.kubernetes;
     let sources = Sources::new(arguments.config)
+        .default_file("/etc/gitmoor/settings.yaml")
         .flag("--runtime", "runtime", arguments.runtime)
         .check(|settings: &Settings| match &settings.arm {
             Some(arm) => Ok(arm.check()?),

@@ -2,6 +2,7 @@
 
 mod audit;
 mod backup;
+mod enrol;
 mod principal;
 
 use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
@@ -21,6 +22,9 @@ Examples:
   gitmoor portal principal create --cluster \\
     /subscriptions/s1/resourceGroups/g1/providers/Microsoft.Kubernetes/connectedClusters/c1
   gitmoor portal principal list
+  gitmoor portal enrol --url https://portal.example.net:8443 \
+    /subscriptions/s1/resourceGroups/g1/providers/Microsoft.Kubernetes/connectedClusters/c1 \
+    | kubectl --context c1 apply --server-side -f -
   gitmoor portal token 5f1c0de0-...
   gitmoor portal link 5f1c0de0-...
   gitmoor portal audit --days 7 --scope /subscriptions/s1/resourceGroups/g1
@@ -51,6 +55,7 @@ enum Command {
     /// Prints a link that signs one of them in to the page, once, within a day.
     Link(principal::Link),
     Audit(audit::Audit),
+    Enrol(enrol::Enrol),
     Backup(backup::Backup),
     Restore(backup::Restore),
 }
@@ -70,6 +75,7 @@ pub(crate) fn run(arguments: Portal) -> anyhow::Result<ExitCode> {
                 match command {
                     Command::Principal(principal) => principal.run(settings).await,
                     Command::Token(token) => token.run(settings).await,
+                    Command::Enrol(enrol) => enrol.run(&settings).await,
                     Command::Audit(audit) => audit.run(&settings).await,
                     Command::Backup(backup) => backup.run(&settings).await,
                     Command::Restore(restore) => restore.run(&settings).await,

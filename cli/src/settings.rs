@@ -8,7 +8,11 @@ mod files;
 mod problem;
 mod variables;
 
-use std::{ffi::OsString, io, path::PathBuf};
+use std::{
+    ffi::OsString,
+    io,
+    path::{Path, PathBuf},
+};
 
 use figment::{
     Figment, Metadata, Profile, Provider,
@@ -71,6 +75,8 @@ pub(crate) enum Error {
 pub(crate) struct Sources<T> {
     defaults: Vec<Layer>,
     file: Option<PathBuf>,
+    /// Whether there may be no such file.
+    file_is_optional: bool,
     variables: Vec<(OsString, OsString)>,
     flags: Vec<Layer>,
     check: fn(&T) -> Result<(), Box<dyn std::error::Error + Send + Sync>>,
@@ -82,10 +88,21 @@ impl<T: DeserializeOwned> Sources<T> {
         Self {
             defaults: Vec::new(),
             file,
+            file_is_optional: false,
             variables: std::env::vars_os().collect(),
             flags: Vec::new(),
             check: |_| Ok(()),
         }
+    }
+
+    /// Names the file that is read when none was named, if there is one.
+    pub(crate) fn default_file(mut self, file: &str) -> Self {
+        // Where there is no folder, none will come: there is nothing to watch.
+        if self.file.is_none() && Path::new(file).parent().is_some_and(Path::is_dir) {
+            self.file = Some(file.into());
+            self.file_is_optional = true;
+        }
+        self
     }
 
     /// The settings file.
@@ -124,7 +141,11 @@ impl<T: DeserializeOwned> Sources<T> {
     pub(crate) fn load(&self) -> Result<T, Error> {
         let mut layers = self.defaults.clone();
         if let Some(path) = &self.file {
-            layers.push(files::layer(path)?);
+            match files::layer(path) {
+                Err(Error::Read { source, .. })
+                    if self.file_is_optional && source.kind() == io::ErrorKind::NotFound => {}
+                layer => layers.push(layer?),
+            }
         }
         layers.extend(variables::layers(&self.variables)?);
         layers.extend(self.flags.iter().cloned());

@@ -6,6 +6,7 @@ pub(crate) mod caller;
 mod clusters;
 mod condition;
 mod data_plane;
+mod enrolment;
 mod headers;
 mod login;
 mod metadata;
@@ -263,6 +264,11 @@ impl Api {
                 let body = body.map_err(|_| Refusal::body(login::MAX_BODY))?;
                 login::token(self, &call, &body).await
             }
+            Public::Enrolment => {
+                let body = to_bytes(body, enrolment::MAX_BODY).await;
+                let body = body.map_err(|_| Refusal::body(enrolment::MAX_BODY))?;
+                enrolment::enrol(self, &body).await
+            }
         }
     }
 
@@ -328,7 +334,9 @@ impl Api {
                 arm::put(self, &call, caller, &id, &body.await?).await
             }
             (Route::Configuration(id), "DELETE") => arm::delete(self, &call, caller, &id).await,
-            (Route::Desired(cluster), "GET") => data_plane::list(self, &call, &cluster).await,
+            (Route::Desired(cluster), "GET") => {
+                data_plane::list(self, &call, caller, &cluster).await
+            }
             (Route::Status(id), "PUT") => data_plane::report(self, &id, &body.await?).await,
             (route, _) => Err(Refusal::method(&call.method, route.methods())),
         }

@@ -80,6 +80,12 @@ impl Settings {
         format!("{url}/sign-in/link?code={}", code.expose()).into()
     }
 
+    /// The file of the CA that the portal makes, where it is to make one.
+    pub fn generated_ca(&self) -> Option<PathBuf> {
+        let makes = self.tls.certificate.is_none() && self.tls.generate;
+        makes.then(|| self.data_directory.join("ca.pem"))
+    }
+
     /// Where the database is.
     pub fn database(&self) -> Location {
         self.database

@@ -7,6 +7,7 @@ mod changes;
 mod clusters;
 mod configurations;
 mod database;
+mod enrolments;
 mod groups;
 mod keys;
 mod location;

@@ -23,6 +23,7 @@ mod portal {
     mod conditions;
     mod data_plane;
     mod durability;
+    mod enrolment;
     mod limits;
     mod log;
     mod login;
@@ -50,6 +51,7 @@ mod on_postgres {
     mod conditions;
     mod data_plane;
     mod durability;
+    mod enrolment;
     mod log;
     mod login;
     mod news;

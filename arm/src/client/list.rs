@@ -7,7 +7,7 @@ use ::http::{HeaderValue, Method, StatusCode};
 use url::Url;
 
 use super::{Asked, Client, http::origin, refusal};
-use crate::{ConfigurationId, Error, ListPage, SourceControlConfiguration};
+use crate::{ConfigurationId, Error, ListPage, SealingError, SourceControlConfiguration, place_of};
 
 /// More pages than this are a server that leads in circles.
 const MAX_PAGES: usize = 200;
@@ -81,21 +81,22 @@ impl Client {
             } else {
                 &Asked::Nothing
             };
-            let (page, answered) = self.page(&url, asked).await?;
+            let (mut page, answered) = self.page(&url, asked).await?;
             bytes += answered.bytes;
             let first = first.get_or_insert(answered);
-            let Some(page) = page else {
+            let Some(page) = &mut page else {
                 return Ok(Listed {
                     configurations: None,
                     version: first.version.clone(),
                     waited: first.waited,
                 });
             };
-            for configuration in &page.value {
+            for configuration in &mut page.value {
                 self.check_belongs(&url, configuration)?;
+                self.open_secrets(&url, configuration)?;
             }
-            all.extend(page.value);
-            let Some(link) = page.next_link.filter(|link| !link.is_empty()) else {
+            all.append(&mut page.value);
+            let Some(link) = page.next_link.take().filter(|link| !link.is_empty()) else {
                 return Ok(Listed {
                     configurations: Some(all),
                     version: first.version.clone(),
@@ -170,6 +171,30 @@ impl Client {
                           not for it"
                     .into(),
             })
+    }
+
+    /// Opens the secrets that are sealed to this agent.
+    fn open_secrets(
+        &self,
+        url: &Url,
+        configuration: &mut SourceControlConfiguration,
+    ) -> Result<(), Error> {
+        let Some(key) = &self.key else { return Ok(()) };
+        let id = configuration.id.clone().unwrap_or_default();
+        let properties = &mut configuration.properties;
+        let Some(settings) = properties.configuration_protected_settings.take() else {
+            return Ok(());
+        };
+        let opened: Result<_, SealingError> = settings
+            .iter()
+            .map(|(name, value)| Ok((name, key.open(&place_of(&id, name), value.expose())?)))
+            .collect();
+        let opened = opened.map_err(|error| Error::Malformed {
+            server: origin(url),
+            problem: format!("the protected settings of `{id}`: {error}"),
+        })?;
+        properties.configuration_protected_settings = Some(opened);
+        Ok(())
     }
 
     /// A page of another cluster, from a proxy gone wrong, would delete all of this one's.

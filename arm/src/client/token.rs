@@ -30,9 +30,20 @@ const MAX_LIFE: Duration = Duration::from_hours(24);
 #[derive(Debug)]
 pub(super) struct TokenSource {
     credential: Credential,
+    /// What an enrolled agent has in place of a credential of the settings.
+    identity: Option<Enrolled>,
     audience: String,
     /// Locked while a new one is asked for, so that it is asked for once.
     kept: Mutex<Option<Kept>>,
+}
+
+/// As whom an enrolled agent calls, and where it gets its tokens.
+#[derive(Debug)]
+pub(super) struct Enrolled {
+    pub(super) authority: Url,
+    pub(super) tenant_id: String,
+    pub(super) client_id: String,
+    pub(super) client_secret: Secret,
 }
 
 /// A token and until when it is good.
@@ -44,9 +55,10 @@ struct Kept {
 }
 
 impl TokenSource {
-    pub(super) fn new(credential: Credential, audience: &str) -> Self {
+    pub(super) fn new(credential: Credential, identity: Option<Enrolled>, audience: &str) -> Self {
         Self {
             credential,
+            identity,
             audience: audience.trim_end_matches('/').to_owned(),
             kept: Mutex::default(),
         }
@@ -84,7 +96,26 @@ impl TokenSource {
 
     async fn request(&self, http: &Http) -> Result<Kept, TokenError> {
         let scope = format!("{}/.default", self.audience);
+        let of_secret = async |authority: &Url, tenant: &str, client: &str, secret: &Secret| {
+            let form = [
+                ("grant_type", "client_credentials"),
+                ("client_id", client),
+                ("client_secret", secret.expose()),
+                ("scope", &scope),
+            ];
+            exchange(http, &token_url(authority, tenant), &form, secret).await
+        };
+        if let Some(one) = &self.identity {
+            return of_secret(
+                &one.authority,
+                &one.tenant_id,
+                &one.client_id,
+                &one.client_secret,
+            )
+            .await;
+        }
         match &self.credential {
+            Credential::Enrolment(_) => Err(TokenError::NotEnrolled),
             Credential::TokenFile(path) => {
                 let token = read_secret(path).await?;
                 // Never kept: whoever writes the file says when it changes.
@@ -97,14 +128,8 @@ impl TokenSource {
             }
             Credential::ServicePrincipal(principal) => {
                 let secret = read_secret(&principal.client_secret_file).await?;
-                let form = [
-                    ("grant_type", "client_credentials"),
-                    ("client_id", &principal.client_id),
-                    ("client_secret", secret.expose()),
-                    ("scope", &scope),
-                ];
-                let url = token_url(&principal.authority, &principal.tenant_id);
-                exchange(http, &url, &form, &secret).await
+                let (tenant, client) = (&principal.tenant_id, &principal.client_id);
+                of_secret(&principal.authority, tenant, client, &secret).await
             }
             Credential::WorkloadIdentity(identity) => {
                 let assertion = read_secret(&identity.federated_token_file).await?;
@@ -231,7 +256,7 @@ fn read(
 }
 
 /// The text of a file, without the line break at its end.
-async fn read_secret(path: &Path) -> Result<Secret, TokenError> {
+pub(super) async fn read_secret(path: &Path) -> Result<Secret, TokenError> {
     let read = async || {
         let mut text = Vec::new();
         let file = tokio::fs::File::open(path).await?;

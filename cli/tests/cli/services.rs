@@ -64,6 +64,43 @@ fn a_portal_is_backed_up_and_restored_by_one_command_each() {
     assert!(code == 1 && log.contains("is not empty"), "{log}");
 }
 
+#[test]
+fn enrolling_a_cluster_prints_all_that_its_agent_needs() {
+    const CLUSTER: &str =
+        "/subscriptions/s/resourceGroups/g/providers/Microsoft.Kubernetes/connectedClusters/c";
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("data");
+    let enrol = |arguments: &[&str]| {
+        let mut command = gitmoor(&["portal", "enrol", CLUSTER, "--data-directory"]);
+        outcome(command.arg(&data).args(arguments))
+    };
+    let (code, _, log) = enrol(&[]);
+    assert!(code == 1 && log.contains("give --url"), "{log}");
+    let url = ["--url", "https://portal.example.net:8443"];
+    let (code, _, log) = enrol(&url);
+    assert!(code == 1 && log.contains("or give --ca"), "{log}");
+    let ca = directory.path().join("ca.crt");
+    std::fs::write(&ca, "the CA").unwrap();
+    let (code, secret, log) = enrol(&[&url[..], &["--ca", ca.to_str().unwrap()]].concat());
+    assert_eq!(code, 0, "{log}");
+    let secret: serde_json::Value = serde_yaml::from_str(&secret).unwrap();
+    assert_eq!(secret["kind"], "Secret");
+    assert_eq!(secret["metadata"]["namespace"], "gitmoor-system");
+    let files = &secret["stringData"];
+    assert_eq!(files["ca.crt"], "the CA");
+    let token = files["enrolment-token"].as_str().unwrap();
+    assert!(token.starts_with("gitmoor-enrolment.") && !log.contains(token));
+    let settings = files["settings.yaml"].as_str().unwrap();
+    let settings: serde_json::Value = serde_yaml::from_str(settings).unwrap();
+    let settings: gitmoor_agent::Settings = serde_json::from_value(settings).unwrap();
+    let arm = settings.arm.unwrap();
+    arm.check().unwrap();
+    assert_eq!(arm.cluster_id.to_string(), CLUSTER);
+    // What it names is where the installation mounts it.
+    assert!(gitmoor_agent::INSTALLATION.contains("secretName: gitmoor-agent-settings"));
+    assert!(gitmoor_agent::INSTALLATION.contains("mountPath: /etc/gitmoor\n"));
+}
+
 #[tokio::test]
 async fn agent_and_operator_run_on_a_cluster_of_a_kubeconfig_and_end_well() {
     let cluster = Cluster::shared().await.unwrap();

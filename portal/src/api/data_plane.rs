@@ -3,7 +3,10 @@
 //! wait for a change (`Prefer: wait=55`, RFC 7240).
 
 use axum::response::{IntoResponse as _, Response};
-use gitmoor_arm::{ClusterId, ConfigurationId, FieldError, ListPage, StatusReport, WithSecrets};
+use gitmoor_arm::{
+    ClusterId, ConfigurationId, FieldError, ListPage, ProtectedSettings, SealingError, SealingKey,
+    StatusReport, WithSecrets, place_of,
+};
 use http::{
     HeaderMap, HeaderName, HeaderValue, StatusCode,
     header::{IF_NONE_MATCH, USER_AGENT},
@@ -11,6 +14,7 @@ use http::{
 use tokio::time::{Duration, Instant};
 
 use super::{Api, Call, SKIP_TOKEN, condition, json, refusal::Refusal};
+use crate::identity::Principal;
 
 /// The longest that an agent may wait, whatever it prefers.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
@@ -47,7 +51,12 @@ pub(super) async fn changed(
     Ok(api.store.changed(cluster, &known, until).await?)
 }
 
-pub(super) async fn list(api: &Api, call: &Call, cluster: &ClusterId) -> Result<Response, Refusal> {
+pub(super) async fn list(
+    api: &Api,
+    call: &Call,
+    caller: &Principal,
+    cluster: &ClusterId,
+) -> Result<Response, Refusal> {
     let version = call.headers.get(USER_AGENT).and_then(agent_version);
     api.store.saw(cluster, version).await;
     let after = call.parameter(SKIP_TOKEN).unwrap_or_default();
@@ -61,15 +70,20 @@ pub(super) async fn list(api: &Api, call: &Call, cluster: &ClusterId) -> Result<
         .store
         .list_with_secrets(cluster, &after, api.limits.page_size.get())
         .await?;
+    let key = api.store.sealing_key(caller.id).await?;
     let items: Vec<_> = page
         .items
         .into_iter()
         .map(|(desired, settings)| {
+            let settings = match &key {
+                Some(key) => seal(key, &desired.id, &settings)?,
+                None => settings,
+            };
             let mut resource = desired.resource();
             resource.properties.configuration_protected_settings = Some(settings);
-            resource
+            Ok(resource)
         })
-        .collect();
+        .collect::<Result<_, Refusal>>()?;
     let next_link = page
         .next
         .map(|name| call.next_link(api, &[], &name))
@@ -81,6 +95,20 @@ pub(super) async fn list(api: &Api, call: &Call, cluster: &ClusterId) -> Result<
     let mut response = json(StatusCode::OK, &page);
     response.headers_mut().extend(condition::etag(&etag));
     Ok(response)
+}
+
+/// Seals secrets to the agent, each for its place.
+fn seal(
+    key: &SealingKey,
+    configuration: &str,
+    settings: &ProtectedSettings,
+) -> Result<ProtectedSettings, Refusal> {
+    let sealed = settings
+        .iter()
+        .map(|(name, value)| Ok((name, key.seal(&place_of(configuration, name), value)?)));
+    sealed
+        .collect::<Result<_, SealingError>>()
+        .map_err(|_| Refusal::unsealable())
 }
 
 pub(super) async fn report(

@@ -90,6 +90,23 @@ impl Refusal {
         .with_header(WWW_AUTHENTICATE, "Bearer error=\"invalid_token\"")
     }
 
+    pub(super) fn bad_enrolment() -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "InvalidEnrolmentToken",
+            "The enrolment token is unknown, expired or used; `gitmoor portal enrol` makes another.",
+        )
+    }
+
+    /// The key of an agent is checked when it comes.
+    pub(super) fn unsealable() -> Self {
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "InternalServerError",
+            "The secrets could not be sealed to the agent's key; enrol it again.",
+        )
+    }
+
     pub(super) fn forbidden(name: &str, id: Uuid, route: &Route, method: &Method) -> Self {
         let (action, scope) = match route {
             Route::Operations(_) | Route::Subscriptions | Route::Tenants => {

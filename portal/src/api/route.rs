@@ -1,7 +1,7 @@
 //! The paths that the portal answers, matched as ARM does: without regard to case, and by the form
 //! of the ids in them.
 
-use gitmoor_arm::{ClusterId, ConfigurationId, DATA_PLANE_PREFIX};
+use gitmoor_arm::{ClusterId, ConfigurationId, DATA_PLANE_PREFIX, ENROLMENT_PATH};
 use percent_encoding::percent_decode_str;
 
 use super::{
@@ -28,6 +28,8 @@ pub(super) enum Public {
     Keys,
     /// Where tokens are given.
     Token,
+    /// Where an agent gets its credential.
+    Enrolment,
 }
 
 /// What a path means to those with a token.
@@ -72,6 +74,9 @@ pub(crate) enum Route {
 impl Public {
     pub(super) fn parse(path: &str, tenant: &str) -> Option<Self> {
         let path = path.to_ascii_lowercase();
+        if path == ENROLMENT_PATH {
+            return Some(Self::Enrolment);
+        }
         let parts: Vec<&str> = path.strip_prefix('/')?.split('/').collect();
         let open = match parts[..] {
             ["metadata", "endpoints"] => Self::Metadata,
@@ -95,7 +100,10 @@ impl Public {
 
     /// The method that it answers.
     pub(super) fn method(&self) -> &'static str {
-        if *self == Self::Token { "POST" } else { "GET" }
+        match self {
+            Self::Token | Self::Enrolment => "POST",
+            Self::Metadata | Self::OpenId(_) | Self::Keys => "GET",
+        }
     }
 }
 
@@ -361,6 +369,8 @@ mod tests {
             ("/other/oauth2/v2.0/token", None),
             ("/other/.well-known/openid-configuration", None),
             ("/.well-known/openid-configuration", None),
+            ("/dataplane/v1/enrolments", Some(Public::Enrolment)),
+            ("/dataplane/v1/enrolments/", None),
             ("/metadata/endpoints/", None),
             ("/subscriptions", None),
             ("", None),

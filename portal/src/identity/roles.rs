@@ -91,6 +91,18 @@ impl Scope {
         self.segments().nth(3)
     }
 
+    /// The resource group that it is or lies in, as a scope; itself when it lies in none.
+    pub(crate) fn group(&self) -> Self {
+        let group = self.resource_group().and_then(|group| {
+            let text = format!(
+                "/subscriptions/{}/resourceGroups/{group}",
+                self.subscription()
+            );
+            text.parse().ok()
+        });
+        group.unwrap_or_else(|| self.clone())
+    }
+
     /// Whether `other` is the same or lies in it.
     pub fn covers(&self, other: &Self) -> bool {
         let mut parts = other.segments();

@@ -57,6 +57,7 @@ pub(super) enum Action {
     AssignRole,
     WithdrawRole,
     CreateSignInLink,
+    CreateEnrolment,
 }
 
 impl Action {
@@ -77,6 +78,7 @@ impl Action {
             Self::AssignRole => "Microsoft.Authorization/roleAssignments/write",
             Self::WithdrawRole => "Microsoft.Authorization/roleAssignments/delete",
             Self::CreateSignInLink => "Gitmoor.Portal/signInLinks/write",
+            Self::CreateEnrolment => "Gitmoor.Portal/enrolments/write",
         }
     }
 }

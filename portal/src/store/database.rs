@@ -15,7 +15,7 @@ use sqlx::{
 use super::{Location, StoreError, location::Place};
 
 /// The migrations, oldest first. They only ever grow: one that was released is never changed.
-const MIGRATIONS: [(i64, &str, &str); 6] = [
+const MIGRATIONS: [(i64, &str, &str); 7] = [
     (
         1,
         "configurations and tokens",
@@ -38,6 +38,11 @@ const MIGRATIONS: [(i64, &str, &str); 6] = [
     ),
     (5, "page", include_str!("../../migrations/0005_page.sql")),
     (6, "audit", include_str!("../../migrations/0006_audit.sql")),
+    (
+        7,
+        "enrolment",
+        include_str!("../../migrations/0007_enrolment.sql"),
+    ),
 ];
 
 /// How long a call waits for its turn on a connection, and for a connection to be made.

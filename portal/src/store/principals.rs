@@ -12,7 +12,8 @@ use super::{
 };
 use crate::identity::{Assignment, Certificate, ClientSecret, Digest, Principal, Role, Scope};
 
-const SECRET: &str = "secret";
+/// The kind of credential that is the digest of a secret.
+pub(super) const SECRET: &str = "secret";
 const CERTIFICATE: &str = "certificate";
 
 impl Store {
@@ -70,21 +71,10 @@ impl Store {
         proof: (&str, &[u8]),
         by: &By,
     ) -> Result<(), StoreError> {
-        let (kind, value) = proof;
         let mut transaction = self.database.writer.begin().await?;
         insert(&mut transaction, id, name).await?;
-        let (id, now) = (id.to_string(), Timestamp::now().to_string());
-        sqlx::query(
-            "INSERT INTO credential (id, principal, kind, value, created_at) \
-             VALUES ($1, $2, $3, $4, $5)",
-        )
-        .bind(Uuid::new_v4().to_string())
-        .bind(&id)
-        .bind(kind)
-        .bind(value)
-        .bind(&now)
-        .execute(&mut *transaction)
-        .await?;
+        prove(&mut transaction, id, proof).await?;
+        let id = id.to_string();
         assign(&mut transaction, &id, role, scope).await?;
         let change = Change {
             by,
@@ -92,7 +82,7 @@ impl Store {
             resource: &resource(&id),
             before: None,
             after: Some(json!({
-                "name": name, "role": role.as_str(), "scope": scope.as_str(), "proof": kind,
+                "name": name, "role": role.as_str(), "scope": scope.as_str(), "proof": proof.0,
             })),
         };
         change.record(&self.sealing, &mut transaction).await?;
@@ -283,6 +273,26 @@ pub(super) async fn insert(
         .execute(connection)
         .await
         .map(drop)
+}
+
+/// Gives a principal a credential: its kind and what is kept of it.
+pub(super) async fn prove(
+    connection: &mut AnyConnection,
+    principal: Uuid,
+    (kind, value): (&str, &[u8]),
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "INSERT INTO credential (id, principal, kind, value, created_at) \
+         VALUES ($1, $2, $3, $4, $5)",
+    )
+    .bind(Uuid::new_v4().to_string())
+    .bind(principal.to_string())
+    .bind(kind)
+    .bind(value)
+    .bind(Timestamp::now().to_string())
+    .execute(connection)
+    .await
+    .map(drop)
 }
 
 pub(super) async fn assign(
