@@ -16,7 +16,7 @@ const CONFIGURATION_PROVIDER: &str = "Microsoft.KubernetesConfiguration";
 const CONFIGURATION_TYPE: &str = "sourceControlConfigurations";
 
 /// The kinds of cluster that ARM knows, by resource provider and type.
-const CLUSTER_TYPES: [(&str, &str); 4] = [
+pub const CLUSTER_TYPES: [(&str, &str); 4] = [
     ("Microsoft.Kubernetes", "connectedClusters"),
     ("Microsoft.ContainerService", "managedClusters"),
     ("Microsoft.HybridContainerService", "provisionedClusters"),
@@ -27,7 +27,7 @@ const CLUSTER_TYPES: [(&str, &str); 4] = [
 const MAX_LENGTH: usize = 1024;
 
 /// ARM's bound for the name of a resource group.
-const MAX_RESOURCE_GROUP: usize = 90;
+pub const MAX_RESOURCE_GROUP: usize = 90;
 
 /// Why a text is no ARM id, or not one of the kind that is wanted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -31,13 +31,14 @@ mod wire;
 
 pub use client::{Client, Identity, Listed, TransportError, Version, jittered};
 pub use error::{Error, FileError, Retry, TokenError};
-pub use id::{ArmId, ClusterId, ConfigurationId, IdError};
+pub use id::{ArmId, CLUSTER_TYPES, ClusterId, ConfigurationId, IdError, MAX_RESOURCE_GROUP};
 pub use params::{
     OperatorParams, POLL_INTERVAL_RANGE, ParamProblem, normalised_operator_params, with_flags,
 };
 pub use rules::{
-    FieldError, MAX_NAME, MAX_OPERATOR_NAME, MAX_WITH_HELM, ProtectedChange, PutRequest,
-    RepositoryError, check, check_name, repository_url, unsupported,
+    FieldError, MAX_KNOWN_HOSTS, MAX_NAME, MAX_OPERATOR_NAME, MAX_REPOSITORY_URL, MAX_SECRET,
+    MAX_TEXT, MAX_WITH_HELM, ProtectedChange, PutRequest, RepositoryError, check, check_name,
+    repository_url, unsupported,
 };
 pub use sealing::{OpeningKey, SealingError, SealingKey, place_of};
 pub use secret::Secret;

@@ -7,7 +7,7 @@ mod put;
 mod repository;
 
 pub use put::{ProtectedChange, PutRequest};
-pub use repository::{RepositoryError, repository_url};
+pub use repository::{MAX_LENGTH as MAX_REPOSITORY_URL, RepositoryError, repository_url};
 
 use std::fmt;
 
@@ -27,10 +27,14 @@ pub const MAX_OPERATOR_NAME: usize = 23;
 /// release is called `<instance>-helm-<namespace>`, and Helm takes 53 characters.
 pub const MAX_WITH_HELM: usize = 47;
 
-/// Bounds of the texts that no rule of their own bounds, in bytes.
-const MAX_TEXT: usize = 4096;
-const MAX_KNOWN_HOSTS: usize = 256 * 1024;
-const MAX_SECRET: usize = 64 * 1024;
+/// The longest text that no rule of its own bounds, in bytes.
+pub const MAX_TEXT: usize = 4096;
+
+/// The longest `sshKnownHostsContents`, in bytes.
+pub const MAX_KNOWN_HOSTS: usize = 256 * 1024;
+
+/// The longest protected setting, in bytes of base64.
+pub const MAX_SECRET: usize = 64 * 1024;
 
 /// A field that is wrong, by its path in the body, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -10,6 +10,7 @@ mod enrolment;
 mod headers;
 mod login;
 mod metadata;
+mod openapi;
 mod providers;
 pub(crate) mod refusal;
 pub(crate) mod route;
@@ -18,18 +19,20 @@ pub(crate) mod throttle;
 mod tracked;
 
 use std::{
+    mem::take,
     sync::Arc,
     time::{Duration, Instant as Moment},
 };
 
 use axum::{
     Router,
-    body::{Body, to_bytes},
+    body::{Body, HttpBody as _, to_bytes},
     extract::{Request, State},
     middleware::from_fn,
     response::{IntoResponse as _, Response},
     routing::get,
 };
+use futures::StreamExt as _;
 use http::{
     HeaderMap, HeaderValue, Method, StatusCode, Uri, header::HOST, request::Parts, uri::Authority,
 };
@@ -48,8 +51,15 @@ const SKIP_TOKEN: &str = "$skipToken";
 
 const API_VERSION: &str = "api-version";
 
+/// What may follow the date of an api-version of ARM itself.
+const STAGES: [&str; 5] = ["preview", "privatepreview", "alpha", "beta", "rc"];
+
 /// Requests at once of callers without a token: they must not keep out those who have one.
 const OPEN_REQUESTS: usize = 32;
+
+/// Of a body that was not asked for, so much is read, and for so long.
+const LEFT_OVER_BYTES: usize = 64 * 1024;
+const LEFT_OVER_TIME: Duration = Duration::from_secs(5);
 
 /// What every request needs.
 struct Api {
@@ -141,18 +151,28 @@ impl Call {
     fn any_version(&self) -> Result<(), Refusal> {
         let version = self.parameter(API_VERSION);
         let version = version.ok_or_else(Refusal::no_version)?;
-        let date = version.as_bytes();
-        let well_formed = date.len() >= 10
-            && date[..10]
-                .iter()
-                .enumerate()
-                .all(|(index, byte)| match index {
-                    4 | 7 => *byte == b'-',
-                    _ => byte.is_ascii_digit(),
-                });
+        let (date, stage) = version.split_at_checked(10).unwrap_or((&version, ""));
+        let is_date = date.len() == 10
+            && date.bytes().enumerate().all(|(index, byte)| match index {
+                4 | 7 => byte == b'-',
+                _ => byte.is_ascii_digit(),
+            });
+        let known = |stage: &str| STAGES.iter().any(|one| one.eq_ignore_ascii_case(stage));
+        let well_formed =
+            is_date && (stage.is_empty() || stage.strip_prefix('-').is_some_and(known));
         well_formed
             .then_some(())
             .ok_or_else(|| Refusal::version(&version, "Microsoft.Resources", &["2022-12-01"]))
+    }
+
+    /// The name that a page begins after; empty on the first one.
+    fn skip_token(&self) -> Result<String, Refusal> {
+        let token = self.parameter(SKIP_TOKEN).unwrap_or_default();
+        // No name holds any, and PostgreSQL takes no zero.
+        if token.contains(char::is_control) {
+            return Err(Refusal::skip_token());
+        }
+        Ok(token)
     }
 
     /// Where the portal is, without a slash at the end.
@@ -172,12 +192,10 @@ impl Call {
 }
 
 async fn answer(State(api): State<Arc<Api>>, request: Request) -> Response {
-    let (head, body) = request.into_parts();
+    let (head, mut body) = request.into_parts();
     let answer = async {
         let waited = api.wait(&head).await?;
-        let mut response = api
-            .in_time(api.answer(Request::from_parts(head, body)))
-            .await?;
+        let mut response = api.in_time(api.answer(head, &mut body)).await?;
         if waited {
             let applied = HeaderValue::from_static("wait");
             let headers = response.headers_mut();
@@ -185,7 +203,24 @@ async fn answer(State(api): State<Arc<Api>>, request: Request) -> Response {
         }
         Ok(response)
     };
-    answer.await.unwrap_or_else(Refusal::into_response)
+    let response = answer.await.unwrap_or_else(Refusal::into_response);
+    if !body.is_end_stream() {
+        tokio::spawn(timeout(LEFT_OVER_TIME, pass_over(body)));
+    }
+    response
+}
+
+/// Reads on what was answered without, so that the connection can be used again: a caller that sends
+/// its body after the head would otherwise find it closed.
+async fn pass_over(body: Body) {
+    let mut parts = body.into_data_stream();
+    let mut bytes = 0;
+    while let Some(Ok(part)) = parts.next().await {
+        bytes += part.len();
+        if bytes > LEFT_OVER_BYTES {
+            return;
+        }
+    }
 }
 
 impl Api {
@@ -221,8 +256,7 @@ impl Api {
         Ok(true)
     }
 
-    async fn answer(&self, request: Request) -> Result<Response, Refusal> {
-        let (head, body) = request.into_parts();
+    async fn answer(&self, head: Parts, body: &mut Body) -> Result<Response, Refusal> {
         let tenant = self.store.tenant().to_string();
         if let Some(open) = Public::parse(head.uri.path(), &tenant) {
             return self.answer_anyone(open, head.into(), body).await;
@@ -249,23 +283,24 @@ impl Api {
         &self,
         open: Public,
         call: Call,
-        body: Body,
+        body: &mut Body,
     ) -> Result<Response, Refusal> {
         let _permit = self.open_requests.acquire().await;
         if call.method != *open.method() {
             return Err(Refusal::method(&call.method, open.method()));
         }
         match open {
+            Public::Document => openapi::show(self, &call),
             Public::Metadata => metadata::endpoints(self, &call),
             Public::OpenId(directory) => metadata::open_id(self, &call, &directory),
             Public::Keys => Ok(metadata::keys(self)),
             Public::Token => {
-                let body = to_bytes(body, login::MAX_BODY).await;
+                let body = to_bytes(take(body), login::MAX_BODY).await;
                 let body = body.map_err(|_| Refusal::body(login::MAX_BODY))?;
                 login::token(self, &call, &body).await
             }
             Public::Enrolment => {
-                let body = to_bytes(body, enrolment::MAX_BODY).await;
+                let body = to_bytes(take(body), enrolment::MAX_BODY).await;
                 let body = body.map_err(|_| Refusal::body(enrolment::MAX_BODY))?;
                 enrolment::enrol(self, &body).await
             }
@@ -277,7 +312,7 @@ impl Api {
         &self,
         caller: &Principal,
         call: Call,
-        body: Body,
+        body: &mut Body,
     ) -> Result<Response, Refusal> {
         let route = Route::parse(call.uri.path())?;
         authorise(caller, &route, &call.method)?;
@@ -286,7 +321,7 @@ impl Api {
             _ => self.limits.body_bytes,
         };
         let body = async {
-            to_bytes(body, limit)
+            to_bytes(take(body), limit)
                 .await
                 .map_err(|_| Refusal::body(limit))
         };

@@ -28,6 +28,7 @@ mod portal {
     mod log;
     mod login;
     mod news;
+    mod openapi;
     mod page;
     mod sealed;
     mod secrecy;

@@ -2,8 +2,8 @@
 
 use url::Url;
 
-/// The longest address.
-const MAX_LENGTH: usize = 2048;
+/// The longest address of a repository, in bytes.
+pub const MAX_LENGTH: usize = 2048;
 
 /// Which credentials an address can be used with. ARM's command line asks no more than whether the
 /// scheme is http(s), and `user@host:path` has none.

@@ -8,7 +8,7 @@ use gitmoor_arm::{
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use super::{API_VERSION, Api, Call, SKIP_TOKEN, condition, json, refusal::Refusal};
+use super::{API_VERSION, Api, Call, condition, json, refusal::Refusal};
 use crate::{
     identity::Principal,
     store::{WithReport, Written},
@@ -73,7 +73,7 @@ pub(super) async fn delete(
 
 pub(super) async fn list(api: &Api, call: &Call, cluster: &ClusterId) -> Result<Response, Refusal> {
     let version = version(call)?;
-    let after = call.parameter(SKIP_TOKEN).unwrap_or_default();
+    let after = call.skip_token()?;
     let page = api
         .store
         .list(cluster, &after, api.limits.page_size.get())

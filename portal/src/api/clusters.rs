@@ -7,7 +7,7 @@ use http::StatusCode;
 use serde_json::{Map, Value, json};
 
 use super::{
-    API_VERSION, Api, Call, SKIP_TOKEN, condition, json,
+    API_VERSION, Api, Call, condition, json,
     providers::{CLUSTER_VERSIONS, EXTENSION_VERSIONS},
     refusal::Refusal,
     tracked,
@@ -17,13 +17,13 @@ use crate::{
     store::{ClusterRecord, ClusterWrite, OFFLINE_AFTER},
 };
 
-const TYPE: &str = "Microsoft.Kubernetes/connectedClusters";
+pub(super) const TYPE: &str = "Microsoft.Kubernetes/connectedClusters";
 
 /// The longest that what a cluster says of itself may be, as JSON.
-const MAX_BODY: usize = 64 * 1024;
+pub(super) const MAX_BODY: usize = 64 * 1024;
 
 /// What may be written of `properties`, and as what.
-const PROPERTIES: [(&str, Kind); 13] = [
+pub(super) const PROPERTIES: [(&str, Kind); 13] = [
     ("agentPublicKeyCertificate", Kind::Text),
     ("distribution", Kind::Text),
     ("distributionVersion", Kind::Text),
@@ -39,8 +39,18 @@ const PROPERTIES: [(&str, Kind); 13] = [
     ("arcAgentryConfigurations", Kind::List),
 ];
 
+/// What resources can be looked for by.
+pub(super) const FILTERS: [&str; 6] = [
+    "resourceType",
+    "resourceGroup",
+    "name",
+    "location",
+    "tagName",
+    "tagValue",
+];
+
 #[derive(Clone, Copy)]
-enum Kind {
+pub(super) enum Kind {
     Text,
     Object,
     List,
@@ -74,7 +84,7 @@ async fn page(
     scope: &Scope,
     view: impl Fn(ClusterRecord) -> Option<Value>,
 ) -> Result<Response, Refusal> {
-    let after = call.parameter(SKIP_TOKEN).unwrap_or_default();
+    let after = call.skip_token()?;
     let page = api
         .store
         .clusters(scope, &after, api.limits.page_size.get())
@@ -215,14 +225,14 @@ pub(super) async fn resources(
     let filter = call.parameter("$filter").unwrap_or_default();
     let filter = filter_terms(&filter).ok_or_else(|| Refusal::filter(&filter))?;
     page(api, call, caller, scope, |record| {
-        let matches = |(name, value): &(String, String)| {
+        let matches = |(name, value): &(&str, String)| {
             let is = |text: &str| text.eq_ignore_ascii_case(value);
-            match name.as_str() {
-                "resourcetype" => is(TYPE),
-                "resourcegroup" => is(record.id.resource_group()),
+            match *name {
+                "resourceType" => is(TYPE),
+                "resourceGroup" => is(record.id.resource_group()),
                 "name" => is(record.id.name()),
                 "location" => is(&record.location),
-                "tagname" => record.tags.keys().any(|name| is(name)),
+                "tagName" => record.tags.keys().any(|name| is(name)),
                 _ => record.tags.values().any(|tag| tag == value),
             }
         };
@@ -243,24 +253,22 @@ pub(super) async fn resources(
 }
 
 /// `name eq 'value' and …`, which is all that the command line writes.
-fn filter_terms(text: &str) -> Option<Vec<(String, String)>> {
-    const NAMES: [&str; 6] = [
-        "resourcetype",
-        "resourcegroup",
-        "name",
-        "location",
-        "tagname",
-        "tagvalue",
-    ];
+fn filter_terms(text: &str) -> Option<Vec<(&'static str, String)>> {
     let mut terms = Vec::new();
-    for term in text.split(" and ").filter(|_| !text.trim().is_empty()) {
-        let (name, value) = term.trim().split_once(" eq ")?;
-        let name = name.trim().to_ascii_lowercase();
-        let value = value.trim().strip_prefix('\'')?.strip_suffix('\'')?;
-        if !NAMES.contains(&name.as_str()) || value.contains('\'') {
-            return None;
-        }
-        terms.push((name, value.to_owned()));
+    let mut rest = text.trim();
+    while !rest.is_empty() {
+        let (name, value) = rest.split_once(" eq '")?;
+        let known = |known: &&&str| known.eq_ignore_ascii_case(name.trim());
+        let name = FILTERS.iter().find(known)?;
+        let (value, after) = value.split_once('\'')?;
+        terms.push((*name, value.to_owned()));
+        rest = match after {
+            "" => after,
+            // Another one must follow.
+            _ => after
+                .strip_prefix(" and ")
+                .filter(|next| !next.is_empty())?,
+        };
     }
     Some(terms)
 }
@@ -402,6 +410,9 @@ mod tests {
                 Some(2),
             ),
             ("tagName eq 'a' and tagValue eq 'b'", Some(2)),
+            ("name eq 'a and b' and location eq ' eq '", Some(2)),
+            ("name eq 'x' and ", None),
+            ("name eq 'x'and name eq 'y'", None),
             ("name ne 'x'", None),
             ("name eq x", None),
             ("name eq 'x' or name eq 'y'", None),

@@ -13,7 +13,7 @@ use http::{
 };
 use tokio::time::{Duration, Instant};
 
-use super::{Api, Call, SKIP_TOKEN, condition, json, refusal::Refusal};
+use super::{Api, Call, condition, json, refusal::Refusal};
 use crate::identity::Principal;
 
 /// The longest that an agent may wait, whatever it prefers.
@@ -59,7 +59,7 @@ pub(super) async fn list(
 ) -> Result<Response, Refusal> {
     let version = call.headers.get(USER_AGENT).and_then(agent_version);
     api.store.saw(cluster, version).await;
-    let after = call.parameter(SKIP_TOKEN).unwrap_or_default();
+    let after = call.skip_token()?;
     // Taken before the list is read: if that is newer already, it is only read once more.
     let etag = api.store.list_etag(cluster).await?;
     let known = condition::read(&call.headers)?.if_none_match;

@@ -20,7 +20,7 @@ pub(super) const MAX_BODY: usize = 64 * 1024;
 const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
 /// Whom clients ask tokens for when nobody has told them of the portal: Azure's own ARM.
-const AUDIENCES: [&str; 2] = [
+pub(super) const AUDIENCES: [&str; 2] = [
     "https://management.azure.com",
     "https://management.core.windows.net",
 ];

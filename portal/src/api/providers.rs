@@ -12,7 +12,7 @@ use crate::identity::Scope;
 /// A resource provider.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Provider {
-    namespace: &'static str,
+    pub(super) namespace: &'static str,
     types: &'static [Type],
 }
 
@@ -66,7 +66,7 @@ const RESOURCE_VERSIONS: &[&str] = &["2016-06-01", "2021-04-01", "2022-12-01", "
 
 const KUBERNETES_CONFIGURATION: &str = "Microsoft.KubernetesConfiguration";
 
-const PROVIDERS: [Provider; 3] = [
+pub(super) const PROVIDERS: [Provider; 3] = [
     Provider {
         namespace: KUBERNETES_CONFIGURATION,
         types: &[
@@ -153,6 +153,13 @@ pub(super) fn show(
 }
 
 impl Provider {
+    /// The api-versions in which it says what it can do.
+    pub(super) fn operation_versions(&self) -> &'static [&'static str] {
+        let mut types = self.types.iter();
+        let own = types.find(|kind| kind.name == "operations");
+        own.map_or(RESOURCE_VERSIONS, |kind| kind.versions)
+    }
+
     fn view(&self, subscription: &Scope) -> Value {
         let types: Vec<Value> = self
             .types
@@ -184,13 +191,8 @@ impl Provider {
 
 /// What a provider can do, in the words of the roles that Azure gives.
 pub(super) fn operations(call: &Call, provider: &Provider) -> Result<Response, Refusal> {
-    let versions = provider
-        .types
-        .iter()
-        .find(|kind| kind.name == "operations")
-        .map_or(RESOURCE_VERSIONS, |kind| kind.versions);
     let resource = format!("{}/operations", provider.namespace);
-    call.version_of(versions, &resource)?;
+    call.version_of(provider.operation_versions(), &resource)?;
     let mut value = Vec::new();
     for kind in provider
         .types

@@ -243,6 +243,14 @@ impl Refusal {
         )
     }
 
+    pub(super) fn skip_token() -> Self {
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            "InvalidSkipToken",
+            "The $skipToken is not one of a nextLink.",
+        )
+    }
+
     pub(crate) fn throttled(wait: Duration) -> Self {
         let seconds = wait.as_secs() + 1;
         let mut refusal = Self::new(

@@ -20,6 +20,8 @@ const ADFS: &str = "adfs";
 /// What a path means to anyone, with or without a token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Public {
+    /// What there is, in OpenAPI.
+    Document,
     /// Where everything is, for `az cloud register`.
     Metadata,
     /// OpenID Connect's description of the directory, whose path begins with this segment.
@@ -79,7 +81,8 @@ impl Public {
         }
         let parts: Vec<&str> = path.strip_prefix('/')?.split('/').collect();
         let open = match parts[..] {
-            ["metadata", "endpoints"] => Self::Metadata,
+            ["openapi.json"] => return Some(Self::Document),
+            ["metadata", "endpoints"] => return Some(Self::Metadata),
             [_, ".well-known", "openid-configuration"] => Self::OpenId(parts[0].to_owned()),
             [_, "v2.0", ".well-known", "openid-configuration"] => {
                 Self::OpenId(format!("{}/v2.0", parts[0]))
@@ -95,14 +98,14 @@ impl Public {
             [_, "oauth2", "token"] | [_, "oauth2", "v2.0", "token"] => Self::Token,
             _ => return None,
         };
-        (open == Self::Metadata || parts[0] == ADFS || parts[0] == tenant).then_some(open)
+        (parts[0] == ADFS || parts[0] == tenant).then_some(open)
     }
 
     /// The method that it answers.
     pub(super) fn method(&self) -> &'static str {
         match self {
             Self::Token | Self::Enrolment => "POST",
-            Self::Metadata | Self::OpenId(_) | Self::Keys => "GET",
+            Self::Document | Self::Metadata | Self::OpenId(_) | Self::Keys => "GET",
         }
     }
 }
@@ -349,6 +352,7 @@ mod tests {
     fn what_is_open_to_anyone_is_named_here() {
         const TENANT: &str = "0a1b";
         let table = [
+            ("/openapi.json", Some(Public::Document)),
             ("/metadata/endpoints", Some(Public::Metadata)),
             (
                 "/ADFS/.well-known/openid-configuration",

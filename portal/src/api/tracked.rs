@@ -7,13 +7,16 @@ use serde_json::{Map, Value};
 
 use super::refusal::Refusal;
 
-/// ARM's bounds of tags.
-const MAX_TAGS: usize = 50;
-const MAX_TAG_NAME: usize = 512;
-const MAX_TAG_VALUE: usize = 256;
+/// ARM's bounds of tags, in characters.
+pub(super) const MAX_TAGS: usize = 50;
+pub(super) const MAX_TAG_NAME: usize = 512;
+pub(super) const MAX_TAG_VALUE: usize = 256;
 
-/// The longest location.
-const MAX_LOCATION: usize = 90;
+/// The longest location, in characters.
+pub(super) const MAX_LOCATION: usize = 90;
+
+/// A location: such as `West Europe`, or any other text without control characters.
+pub(super) const LOCATION: &str = "^[^\\x00-\\x1f\\x7f-\\x9f]+$";
 
 /// A body that was read, and what is wrong with its common fields.
 #[derive(Debug)]
@@ -40,13 +43,22 @@ impl Body {
     /// Where it is.
     pub(super) fn location(&self) -> Result<String, Refusal> {
         match self.fields.get("location") {
-            Some(Value::String(text)) if !text.is_empty() && text.len() <= MAX_LOCATION => {
-                Ok(text.clone())
-            }
-            Some(Value::String(_) | Value::Null) | None => Err(Refusal::no_location()),
-            Some(_) => Err(Refusal::invalid(&[error("location", "a text is needed")])),
+            Some(Value::String(text)) if text.is_empty() => Err(Refusal::no_location()),
+            Some(Value::Null) | None => Err(Refusal::no_location()),
+            Some(Value::String(text)) if is_location(text) => Ok(text.clone()),
+            Some(_) => Err(Refusal::invalid(&[error(
+                "location",
+                &format!(
+                    "a text of at most {MAX_LOCATION} characters is needed, none of them a control character"
+                ),
+            )])),
         }
     }
+}
+
+/// Whether it is as [`LOCATION`] says.
+fn is_location(text: &str) -> bool {
+    text.chars().count() <= MAX_LOCATION && !text.contains(char::is_control)
 }
 
 pub(super) fn error(field: &str, message: &str) -> FieldError {
@@ -71,7 +83,7 @@ fn tags(fields: &Map<String, Value>) -> Result<Option<BTreeMap<String, String>>,
     for (name, value) in given {
         let field: String = format!("tags.{name}").chars().take(64).collect();
         match value {
-            Value::String(value) if value.len() <= MAX_TAG_VALUE => {
+            Value::String(value) if value.chars().count() <= MAX_TAG_VALUE => {
                 tags.insert(name.clone(), value.clone());
             }
             Value::Null => {
@@ -79,11 +91,11 @@ fn tags(fields: &Map<String, Value>) -> Result<Option<BTreeMap<String, String>>,
             }
             _ => errors.push(error(
                 &field,
-                &format!("a text of at most {MAX_TAG_VALUE} bytes is needed"),
+                &format!("a text of at most {MAX_TAG_VALUE} characters is needed"),
             )),
         }
         let bad = |c: char| c.is_control() || "<>%&\\?/".contains(c);
-        if name.is_empty() || name.len() > MAX_TAG_NAME || name.contains(bad) {
+        if name.is_empty() || name.chars().count() > MAX_TAG_NAME || name.contains(bad) {
             errors.push(error(
                 &field,
                 "a name may not be empty or too long, nor hold any of < > % & \\ ? /",

@@ -69,6 +69,26 @@ async fn a_body_without_a_token_is_not_read() {
 }
 
 #[tokio::test]
+async fn a_connection_goes_on_after_a_body_that_was_not_asked_for() {
+    let server = Server::start().await;
+    let mut stream = connect(&server, b"http/1.1").await;
+    let head = format!(
+        "PUT {} HTTP/1.1\r\nhost: portal\r\ncontent-length: 10\r\n\r\n",
+        versioned(CLUSTER, "blue")
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = [0; 12];
+    within(stream.read_exact(&mut answer)).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 401");
+    let next = "GET /healthz HTTP/1.1\r\nhost: portal\r\nconnection: close\r\n\r\n";
+    let rest = format!("0123456789{next}");
+    stream.write_all(rest.as_bytes()).await.unwrap();
+    let mut rest = String::new();
+    within(stream.read_to_string(&mut rest)).await.unwrap();
+    assert!(rest.contains("HTTP/1.1 200"), "{rest}");
+}
+
+#[tokio::test]
 async fn a_body_that_never_ends_is_given_up() {
     let server =
         Server::start_with(|settings| settings.limits.request_seconds = 1.try_into().unwrap())

@@ -101,7 +101,13 @@ async fn a_principal_sees_the_subscriptions_that_it_has_a_role_in() {
     let alice = server.contributor().await;
     let (tenants, _) = alice.pages(&format!("/tenants?{ARM}")).await;
     assert_eq!(tenants[0]["tenantId"], server.store.tenant().to_string());
-    for query in ["", "?api-version=", "?api-version=new"] {
+    for query in [
+        "",
+        "?api-version=",
+        "?api-version=new",
+        "?api-version=2022-12-01x",
+        "?api-version=2022-12-01-new",
+    ] {
         let answer = alice.get(&format!("/subscriptions{query}")).await;
         assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{query}");
     }
@@ -170,11 +176,10 @@ async fn a_group_is_made_shown_tagged_and_deleted() {
     let list = format!("{SUBSCRIPTION}/resourcegroups?{ARM}");
     assert_eq!(alice.pages(&list).await.0, [patched.body]);
 
-    let bad = json!({"location": 7});
-    assert_eq!(
-        alice.put(&path, bad).await.error(),
-        (400, "InvalidRequestContent")
-    );
+    for location in [json!(7), json!("a\0b"), json!("x".repeat(91))] {
+        let bad = alice.put(&path, json!({"location": location})).await;
+        assert_eq!(bad.error(), (400, "InvalidRequestContent"));
+    }
     for tags in [
         json!([]),
         json!({"a": 1}),
@@ -187,6 +192,10 @@ async fn a_group_is_made_shown_tagged_and_deleted() {
             (400, "InvalidRequestContent")
         );
     }
+    // 256 characters, of more bytes.
+    let tags = Body::Json(json!({"tags": {"env": "é".repeat(256)}}));
+    let patched = alice.send(Method::PATCH, &path, tags).await;
+    assert_eq!(patched.status, StatusCode::OK, "{}", patched.text);
     let reader = server.principal(GROUP, Role::Reader).await;
     assert_eq!(reader.get(&path).await.status, StatusCode::OK);
     assert_eq!(reader.delete(&path).await.status, StatusCode::FORBIDDEN);

@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use gitmoor_portal::{
-    Portal, Settings, Store,
+    Portal, Rate, Settings, Store, Throttling,
     identity::{Certificate, ClientSecret, Role},
 };
 use tempfile::TempDir;
@@ -66,6 +66,17 @@ impl Site {
             ..Settings::default()
         };
         settings.limits.page_size = 2.try_into().context("use the size of a page")?;
+        // Clients call as quickly as they can.
+        let often = 1_000_000.try_into().context("use a rate")?;
+        let rate = Rate {
+            burst: often,
+            per_second: often,
+        };
+        settings.limits.throttling = Throttling {
+            reads: rate,
+            writes: rate,
+            deletes: rate,
+        };
         let portal = Portal::bind(settings).await?;
         let url = format!("https://localhost:{}", portal.local_addr().port());
         let store = portal.store().clone();
@@ -83,6 +94,21 @@ impl Site {
             cancel,
             task,
         })
+    }
+
+    /// A token of someone who may do everything everywhere.
+    ///
+    /// # Errors
+    /// When there is none to be had.
+    pub async fn token_of_owner(&self) -> Result<String> {
+        let everywhere = "/".parse()?;
+        let store = &self.store;
+        let owner = store
+            .create_principal("olga", &everywhere, Role::Owner)
+            .await?;
+        let token = store.issue_token(owner.id(), None).await?;
+        let token = token.context("the owner was just made")?;
+        Ok(token.expose().to_owned())
     }
 
     /// Makes a principal that proves itself by the certificate of a PEM file.

@@ -4,5 +4,6 @@
 mod clients {
     mod az;
     mod page;
+    mod schemathesis;
     mod sdk;
 }

@@ -1,0 +1,88 @@
+//! What stands in paths, queries and headers.
+
+use gitmoor_arm::{CLUSTER_TYPES, MAX_NAME, MAX_RESOURCE_GROUP};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::schemas::NAME;
+use crate::api::providers::PROVIDERS;
+
+/// A part of an ARM id: nothing that a URL would have to escape, and not only dots.
+const SEGMENT: &str = "^[.]*[A-Za-z0-9_()-][A-Za-z0-9._()-]*$";
+
+/// ARM's own dates, of which little depends.
+const ANY_VERSION: &str = "^[0-9]{4}-[0-9]{2}-[0-9]{2}(-(preview|privatepreview|alpha|beta|rc))?$";
+
+/// All of them, by their names in the document.
+pub(super) fn all(tenant: Uuid) -> Value {
+    let path = |name: &str, schema: Value| json!({"name": name, "in": "path", "required": true, "schema": schema});
+    let segment = || json!({"type": "string", "pattern": SEGMENT, "minLength": 1});
+    let condition = |name: &str, description: &str, example: &str| {
+        json!({
+            "name": name,
+            "in": "header",
+            "description": description,
+            // ASCII, and not blank.
+            "schema": {"type": "string", "pattern": "^[!-~]([ -~]*[!-~])?$"},
+            "example": example,
+        })
+    };
+    let providers: Vec<&str> = CLUSTER_TYPES
+        .iter()
+        .map(|(provider, _)| *provider)
+        .collect();
+    let types: Vec<&str> = CLUSTER_TYPES.iter().map(|(_, kind)| *kind).collect();
+    let namespaces: Vec<&str> = PROVIDERS.iter().map(|one| one.namespace).collect();
+    json!({
+        "subscriptionId": path("subscriptionId", segment()),
+        "resourceGroupName": path(
+            "resourceGroupName",
+            json!({"type": "string", "pattern": SEGMENT, "minLength": 1, "maxLength": MAX_RESOURCE_GROUP}),
+        ),
+        "namespace": path("namespace", json!({"type": "string", "enum": namespaces})),
+        "clusterRp": path("clusterRp", json!({"type": "string", "enum": providers})),
+        "clusterResourceName": path(
+            "clusterResourceName",
+            json!({"type": "string", "enum": types}),
+        ),
+        "clusterName": path("clusterName", segment()),
+        "sourceControlConfigurationName": path("sourceControlConfigurationName", segment()),
+        "newSourceControlConfigurationName": path(
+            "sourceControlConfigurationName",
+            json!({"type": "string", "pattern": NAME, "minLength": 1, "maxLength": MAX_NAME}),
+        ),
+        "tenant": path("tenant", json!({"type": "string", "enum": ["adfs", tenant]})),
+        "anyVersion": version(&json!({"type": "string", "pattern": ANY_VERSION})),
+        "skipToken": {
+            "name": "$skipToken",
+            "in": "query",
+            "description": "Where the page begins; only `nextLink` says so.",
+            "schema": {"type": "string", "pattern": "^[^\\x00-\\x1f\\x7f-\\x9f]*$"},
+        },
+        "filter": {
+            "name": "$filter",
+            "in": "query",
+            "description": "Such as `resourceType eq 'Microsoft.Kubernetes/connectedClusters' and tagName eq 'env'`.",
+            "schema": {"type": "string", "pattern": filter()},
+        },
+        "expand": {
+            "name": "$expand",
+            "in": "query",
+            "description": "Makes no difference.",
+            "schema": {"type": "string"},
+        },
+        "ifMatch": condition("If-Match", "The `etag` that the resource must have; `*` for any.", "*"),
+        "ifNoneMatch": condition("If-None-Match", "An `etag` that it must not have; `*` for none.", "\"other\""),
+    })
+}
+
+/// The query parameter that every call of ARM has.
+pub(super) fn version(schema: &Value) -> Value {
+    json!({"name": "api-version", "in": "query", "required": true, "schema": schema})
+}
+
+fn filter() -> String {
+    let names = crate::api::clusters::FILTERS.join("|");
+    let term = format!("({names}) eq '[^']*'");
+    format!("^({term}( and {term})*)?$")
+}
