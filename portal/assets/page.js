@@ -17,36 +17,47 @@ const age = () => {
 setInterval(age, 30000);
 
 // Copying needs the script, so its buttons come with it.
-for (const button of all("[data-copy]")) {
-  button.hidden = false;
-  button.setAttribute("aria-live", "polite");
-  button.addEventListener("click", async () => {
-    await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).textContent);
-    button.textContent = "Copied";
-    setTimeout(() => { button.textContent = "Copy"; }, 2000);
-  });
-}
+const wake = (root) => {
+  for (const button of all("[data-copy]", root)) {
+    button.hidden = false;
+    button.setAttribute("aria-live", "polite");
+  }
+};
+wake(document);
+document.addEventListener("click", async ({ target }) => {
+  const button = target.closest("[data-copy]");
+  if (!button) return;
+  await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).textContent);
+  button.textContent = "Copied";
+  setTimeout(() => { button.textContent = "Copy"; }, 2000);
+});
+
+// What makes two links or buttons the same on two versions of a page.
+const mark = (one) => [one.tagName, one.getAttribute("href"), one.form?.getAttribute("action"), one.dataset.copy].join(" ");
 
 // Takes the live parts of another page of ours in the place of those that are here.
 let loading;
 const show = async (url) => {
   loading?.abort();
   loading = new AbortController();
-  let answer;
+  let html;
   try {
-    answer = await fetch(url, { signal: loading.signal });
+    const answer = await fetch(url, { signal: loading.signal });
+    // Signed out meanwhile: the sign-in has no live parts.
+    if (!answer.ok || answer.redirected) return;
+    html = await answer.text();
   } catch {
     return;
   }
-  // Signed out meanwhile: the sign-in has no live parts.
-  if (!answer.ok || answer.redirected) return;
-  const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+  const fresh = new DOMParser().parseFromString(html, "text/html");
   for (const old of all("[data-live]")) {
     const young = fresh.getElementById(old.id);
-    if (!young || young.isEqualNode(old)) continue;
-    const link = old.contains(document.activeElement) && document.activeElement.getAttribute("href");
+    if (!young) continue;
+    wake(young);
+    if (young.isEqualNode(old)) continue;
+    const focus = old.contains(document.activeElement) && mark(document.activeElement);
     old.replaceWith(document.adoptNode(young));
-    if (link) young.querySelector(`a[href="${CSS.escape(link)}"]`)?.focus({ preventScroll: true });
+    if (focus) [...all("a, button", young)].find((one) => mark(one) === focus)?.focus({ preventScroll: true });
   }
 };
 
@@ -83,13 +94,19 @@ if (events) {
   let due = false, waiting = false;
   const refresh = () => {
     if (!due || waiting || document.hidden) return;
-    due = false;
     waiting = true;
-    show(location.href);
+    // What someone has just selected, to copy it, stays.
+    const selected = document.getSelection();
+    if (selected.isCollapsed || ![...all("[data-live]")].some((one) => selected.containsNode(one, true))) {
+      due = false;
+      show(location.href);
+    }
     setTimeout(() => { waiting = false; refresh(); }, 2000);
   };
   const listen = () => {
     const source = new EventSource(events);
+    // Something may have happened while nobody listened, also since the page was made.
+    source.onopen = () => { due = true; refresh(); };
     source.onmessage = () => { due = true; refresh(); };
     source.onerror = () => {
       // Refused: there are too many, or this one is signed out. Browsers do not try again by themselves.

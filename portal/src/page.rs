@@ -10,6 +10,7 @@ mod cluster;
 mod clusters;
 mod commands;
 mod configuration;
+mod events;
 mod form;
 mod frame;
 mod git_host;
@@ -62,6 +63,7 @@ struct Pages {
     site: Site,
     throttle: Arc<Throttle>,
     requests: Semaphore,
+    viewers: Arc<events::Viewers>,
 }
 
 /// All pages.
@@ -72,6 +74,7 @@ pub(crate) fn router(store: Store, limits: &Limits, site: Site, throttle: Arc<Th
         site,
         throttle,
         requests: Semaphore::new(limits.requests.get() as usize),
+        viewers: Arc::default(),
     });
     let mut router = Router::new();
     for path in route::PATHS {
@@ -145,7 +148,11 @@ impl Pages {
             return sign_in::answer(self, route, &call, body).await;
         }
         let Some(visitor) = session::visitor(&self.store, &call.headers).await? else {
-            return Ok(sign_in::send_there(&call));
+            // A script is not sent to a page.
+            return match route {
+                Route::Events => Err(Refusal::no_token()),
+                _ => Ok(sign_in::send_there(&call)),
+            };
         };
         self.throttle
             .take(visitor.principal.id, Kind::of(&call.method), Moment::now())
@@ -173,6 +180,7 @@ impl Pages {
                 visitor.may(&ApiRoute::Configuration(id.clone()), &Method::GET)?;
                 configuration::show(self, visitor, call, &id).await
             }
+            Route::Events => events::show(self, visitor, call),
             Route::Create if posts => write::create(self, visitor, call, body).await,
             Route::Create => write::create_form(self, visitor, call).await,
             Route::Edit(id) if posts => write::edit(self, visitor, call, &id, body).await,

@@ -132,6 +132,8 @@ pub struct Limits {
     pub connections: NonZeroU32,
     /// Requests at once of callers who have a token; more wait, as long as one may take.
     pub requests: NonZeroU32,
+    /// Pages at once that are told of changes; more show what was when they were opened.
+    pub viewers: NonZeroU32,
     /// How long a request may take, its body included, in seconds.
     pub request_seconds: NonZeroU32,
     /// The largest body of a request to the ARM API, in bytes.
@@ -185,6 +187,7 @@ impl Default for Limits {
         Self {
             connections: number(4096),
             requests: number(256),
+            viewers: number(256),
             request_seconds: number(30),
             // ARM allows 4 MiB; the largest configuration that passes the checks is far smaller.
             body_bytes: 512 * 1024,

@@ -20,6 +20,7 @@ mod summaries;
 
 pub use audit::AuditEntry;
 pub use backup::{BackupError, back_up, restore};
+pub(crate) use changes::News;
 pub(crate) use clusters::{ClusterRecord, ClusterWrite};
 pub(crate) use configurations::{Condition, Page, PutError, ReportError, Written};
 pub(crate) use groups::{GroupRecord, GroupWrite};

@@ -72,7 +72,7 @@ impl Refusal {
         self
     }
 
-    pub(super) fn no_token() -> Self {
+    pub(crate) fn no_token() -> Self {
         Self::new(
             StatusCode::UNAUTHORIZED,
             "AuthenticationFailed",

@@ -68,7 +68,7 @@ pub(super) async fn show(
     });
     let write = ApiRoute::Cluster(id.clone());
     let cluster = Cluster {
-        frame: Frame::of(visitor).section("clusters"),
+        frame: Frame::of(visitor).section("clusters").live(Some(id)),
         name: shown(cluster.id.name()),
         id: shown(cluster.id.as_str()),
         state: State::of_cluster(cluster, board.now),

@@ -103,7 +103,7 @@ pub(super) async fn show(
     };
     let link = |page: usize| (page < pages).then(|| query.link(page));
     let clusters = Clusters {
-        frame: Frame::of(visitor).section("clusters"),
+        frame: Frame::of(visitor).section("clusters").live(None),
         states: tallies
             .into_iter()
             .map(|(state, number)| Tally { state, number })

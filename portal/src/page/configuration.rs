@@ -98,7 +98,7 @@ pub(super) async fn show(
     let commit = |text: &Option<String>| Commit::new(text.as_deref()?, repository.as_ref());
     let cluster = id.cluster();
     let configuration = Configuration {
-        frame: Frame::of(visitor).section("clusters"),
+        frame: Frame::of(visitor).section("clusters").live(Some(&cluster)),
         name: shown(id.name()),
         path: route::of_configuration(id),
         cluster: (shown(cluster.name()), route::of_cluster(&cluster)),

@@ -8,6 +8,7 @@ use axum::{
     middleware::Next,
     response::{Html, IntoResponse as _, Response},
 };
+use gitmoor_arm::ClusterId;
 use http::{
     HeaderName, HeaderValue,
     header::{
@@ -16,6 +17,7 @@ use http::{
     },
 };
 use tracing::Instrument as _;
+use url::form_urlencoded;
 use uuid::Uuid;
 
 use super::{
@@ -57,6 +59,8 @@ pub(super) struct Frame {
     pub(super) csrf: String,
     /// Which entry of the navigation it belongs to.
     pub(super) section: &'static str,
+    /// Where it is told of changes, when it shows what may change.
+    pub(super) events: Option<String>,
 }
 
 impl Frame {
@@ -67,6 +71,7 @@ impl Frame {
             visitor: None,
             csrf: String::new(),
             section: "",
+            events: None,
         }
     }
 
@@ -76,6 +81,20 @@ impl Frame {
             csrf: visitor.csrf(),
             ..Self::nobody()
         }
+    }
+
+    /// Of a page that changes with a cluster, or with all of them.
+    pub(super) fn live(mut self, cluster: Option<&ClusterId>) -> Self {
+        self.events = Some(cluster.map_or_else(
+            || "/events".to_owned(),
+            |cluster| {
+                let query = form_urlencoded::Serializer::new(String::new())
+                    .append_pair("cluster", cluster.as_str())
+                    .finish();
+                format!("/events?{query}")
+            },
+        ));
+        self
     }
 
     pub(super) fn section(mut self, section: &'static str) -> Self {

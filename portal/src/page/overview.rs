@@ -100,7 +100,7 @@ pub(super) async fn show(pages: &Pages, visitor: &Visitor) -> Result<Response, R
     let left_out = items.len().saturating_sub(SHOWN);
     items.truncate(SHOWN);
     let overview = Overview {
-        frame: Frame::of(visitor).section("overview"),
+        frame: Frame::of(visitor).section("overview").live(None),
         headline,
         items,
         left_out,

@@ -7,11 +7,12 @@ use super::write::Button;
 use crate::api::refusal::Refusal;
 
 /// The paths, for the router; all else is the API's.
-pub(super) const PATHS: [&str; 7] = [
+pub(super) const PATHS: [&str; 8] = [
     "/",
     "/clusters",
     "/clusters/{*rest}",
     "/create",
+    "/events",
     "/sign-in",
     "/sign-in/link",
     "/sign-out",
@@ -25,6 +26,8 @@ pub(super) enum Route {
     Clusters,
     Cluster(ClusterId),
     Configuration(ConfigurationId),
+    /// That something changed.
+    Events,
     Create,
     Edit(ConfigurationId),
     Press(ConfigurationId, Button),
@@ -68,6 +71,7 @@ impl Route {
                     _ => Err(Refusal::no_route(&"the page has no such action")),
                 }
             }
+            ["events"] => Ok(Self::Events),
             ["create"] => Ok(Self::Create),
             ["sign-in"] => Ok(Self::SignIn),
             ["sign-in", "link"] => Ok(Self::Link),

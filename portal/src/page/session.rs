@@ -39,6 +39,11 @@ impl Visitor {
         Err(Refusal::foreign_form())
     }
 
+    /// What their browser holds.
+    pub(super) fn secret(&self) -> Secret {
+        self.secret.clone()
+    }
+
     pub(super) async fn leave(&self, store: &Store) -> Result<(), StoreError> {
         store.end_session(self.secret.expose()).await
     }

@@ -1,9 +1,10 @@
 //! Who waits for a change of a cluster's configurations, and how they learn of one: from this process
-//! at once, and from the others in front of the same PostgreSQL by its notifications.
+//! at once, and from the others in front of the same PostgreSQL by its notifications. Agents wait for
+//! what is desired alone, people for all that they see.
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -11,25 +12,55 @@ use gitmoor_arm::ClusterId;
 use sha2::{Digest as _, Sha256};
 use sqlx::{AnyConnection, Row as _, postgres::PgListener};
 use tokio::{
-    sync::Notify,
+    sync::{Notify, broadcast},
     time::{Instant, sleep, timeout_at},
 };
 
 use super::{Store, StoreError, database::Engine, location::Place};
 
-/// The channel of PostgreSQL; what is told is the cluster, in lower case, or nothing for all of them.
+/// The channels of PostgreSQL; what is told is the cluster, in lower case, or nothing for all of them.
+/// The second is of what only people look at.
 const CHANNEL: &str = "gitmoor_configurations";
+const SHOWN_CHANNEL: &str = "gitmoor_shown";
+
+/// How much news may wait for a page that is busy; it looks at everything when there was more.
+const NEWS: usize = 64;
 
 /// How long to wait before PostgreSQL is listened to again.
 const LISTEN_AGAIN: Duration = Duration::from_secs(5);
 
-/// Those who wait, by cluster.
-#[derive(Debug, Default)]
-pub(super) struct Changes(Mutex<HashMap<String, Arc<Notify>>>);
+/// What people look at is another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum News {
+    /// Something of this cluster, which is in lower case; of any, when it is empty.
+    Cluster(String),
+    /// Someone is signed out, who may still look at something.
+    SignedOut,
+}
+
+/// Those who wait, by cluster, and those who look at a page.
+#[derive(Debug)]
+pub(super) struct Changes {
+    waiting: Mutex<HashMap<String, Arc<Notify>>>,
+    news: broadcast::Sender<News>,
+}
+
+impl Default for Changes {
+    fn default() -> Self {
+        Self {
+            waiting: Mutex::default(),
+            news: broadcast::Sender::new(NEWS),
+        }
+    }
+}
 
 impl Changes {
+    fn waiting(&self) -> MutexGuard<'_, HashMap<String, Arc<Notify>>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn of(&self, cluster: &str) -> Arc<Notify> {
-        let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = self.waiting();
         match waiting.get(cluster) {
             Some(notify) => Arc::clone(notify),
             None => Arc::clone(waiting.entry(cluster.to_owned()).or_default()),
@@ -38,7 +69,7 @@ impl Changes {
 
     /// Nobody waits any more, perhaps.
     fn leave(&self, cluster: &str, notify: Arc<Notify>) {
-        let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = self.waiting();
         drop(notify);
         if waiting
             .get(cluster)
@@ -50,13 +81,21 @@ impl Changes {
 
     /// Tells those who wait for a cluster; for any, when it is empty.
     pub(super) fn tell(&self, cluster: &str) {
-        let waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let waiting = self.waiting();
         let all = waiting
             .iter()
             .filter(|(key, _)| cluster.is_empty() || *key == cluster);
         for (_, notify) in all {
             notify.notify_waiters();
         }
+        drop(waiting);
+        self.show(News::Cluster(cluster.to_owned()));
+    }
+
+    /// Tells those alone who look at a page.
+    pub(super) fn show(&self, news: News) {
+        // That nobody looks is no fault.
+        let _ = self.news.send(news);
     }
 }
 
@@ -106,15 +145,38 @@ impl Store {
         result
     }
 
+    /// What is new from now on.
+    pub(crate) fn news(&self) -> broadcast::Receiver<News> {
+        self.changes.news.subscribe()
+    }
+
     /// Tells the other portals of a change when it is committed.
     pub(super) async fn announce(
         &self,
         connection: &mut AnyConnection,
         cluster: &str,
     ) -> Result<(), StoreError> {
+        self.notify(connection, CHANNEL, cluster).await
+    }
+
+    /// The same of what only people look at.
+    pub(super) async fn announce_shown(
+        &self,
+        connection: &mut AnyConnection,
+        cluster: &str,
+    ) -> Result<(), StoreError> {
+        self.notify(connection, SHOWN_CHANNEL, cluster).await
+    }
+
+    async fn notify(
+        &self,
+        connection: &mut AnyConnection,
+        channel: &str,
+        cluster: &str,
+    ) -> Result<(), StoreError> {
         if self.database.engine == Engine::Postgres {
             sqlx::query("SELECT pg_notify($1, $2)")
-                .bind(CHANNEL)
+                .bind(channel)
                 .bind(cluster)
                 .execute(connection)
                 .await?;
@@ -140,12 +202,18 @@ impl Store {
 
     async fn listen(&self, url: &str) -> Result<(), sqlx::Error> {
         let mut listener = PgListener::connect(url).await?;
-        listener.listen(CHANNEL).await?;
+        listener.listen_all([CHANNEL, SHOWN_CHANNEL]).await?;
         loop {
             // Whoever waited while nobody listened looks for itself.
             self.changes.tell("");
             while let Some(told) = listener.try_recv().await? {
-                self.changes.tell(told.payload());
+                match told.channel() {
+                    SHOWN_CHANNEL => {
+                        let cluster = told.payload().to_owned();
+                        self.changes.show(News::Cluster(cluster));
+                    }
+                    _ => self.changes.tell(told.payload()),
+                }
             }
         }
     }

@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::{
     Condition, Page, Store, StoreError,
     audit::{Action, By, Change},
+    changes::News,
     groups,
     rows::{self, timestamp},
     sealing::Sealing,
@@ -66,7 +67,7 @@ impl Store {
         let key = id.as_str().to_ascii_lowercase();
         let mut transaction = self.database.begin(&key).await?;
         let old = sqlx::query("SELECT * FROM cluster WHERE cluster = $1")
-            .bind(key)
+            .bind(&key)
             .fetch_optional(&mut *transaction)
             .await?
             .map(|row| self.read_cluster(&row))
@@ -114,7 +115,9 @@ impl Store {
             after: Some(record.audited()),
         };
         change.record(&self.sealing, &mut transaction).await?;
+        self.announce_shown(&mut transaction, &key).await?;
         transaction.commit().await?;
+        self.changes.show(News::Cluster(key));
         Ok(if created {
             ClusterWrite::Created(record)
         } else {

@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::{
     Store, StoreError,
     audit::{self, Action, By, Change},
+    changes::News,
     rows::{self, Desired, WithReport, desired_columns},
     sealing::Sealing,
     summaries,
@@ -344,7 +345,7 @@ impl Store {
         )
         .execute(&mut *transaction)
         .await?;
-        summaries::write(
+        let new = summaries::write(
             &self.sealing,
             &mut transaction,
             &cluster,
@@ -353,7 +354,13 @@ impl Store {
             old,
         )
         .await?;
+        if new {
+            self.announce_shown(&mut transaction, &cluster).await?;
+        }
         transaction.commit().await?;
+        if new {
+            self.changes.show(News::Cluster(cluster));
+        }
         Ok(())
     }
 }

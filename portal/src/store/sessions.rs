@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::{
     Store, StoreError,
     audit::{Action, By, Change},
+    changes::News,
     principals,
     rows::broken,
 };
@@ -71,6 +72,7 @@ impl Store {
             .bind(Digest::of(secret).as_bytes())
             .execute(&self.database.writer)
             .await?;
+        self.changes.show(News::SignedOut);
         Ok(())
     }
 

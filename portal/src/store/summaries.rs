@@ -228,7 +228,8 @@ impl Store {
     }
 }
 
-/// Writes the summary of a report that was just written, and what is new in it into the history.
+/// Writes the summary of a report that was just written, and what is new in it into the history:
+/// whether there was any.
 pub(super) async fn write(
     sealing: &Sealing,
     connection: &mut AnyConnection,
@@ -236,7 +237,7 @@ pub(super) async fn write(
     name: &str,
     report: &StatusReport,
     old: Option<Summary>,
-) -> Result<(), StoreError> {
+) -> Result<bool, StoreError> {
     let now = Timestamp::now();
     let mut summary = Summary::of(report);
     summary.at = Some(now);
@@ -252,7 +253,7 @@ pub(super) async fn write(
         .execute(&mut *connection)
         .await?;
     if old.is_some_and(|old| old.says(&summary)) {
-        return Ok(());
+        return Ok(false);
     }
     let id = Uuid::now_v7().to_string();
     sqlx::query("INSERT INTO sync (cluster, name, id, entry) VALUES ($1, $2, $3, $4)")
@@ -271,7 +272,7 @@ pub(super) async fn write(
     .bind(i64::try_from(HISTORY).expect("it is small"))
     .execute(connection)
     .await?;
-    Ok(())
+    Ok(true)
 }
 
 /// The summary of the report that is there.

@@ -1,7 +1,8 @@
 //! The page, as a browser asks for it.
 
-mod browser;
+pub(super) mod browser;
 mod hostile;
-mod reading;
+pub(super) mod live;
+pub(super) mod reading;
 mod signing_in;
 mod writing;

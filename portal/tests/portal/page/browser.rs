@@ -2,7 +2,7 @@
 
 use gitmoor_portal::identity::Role;
 use reqwest::{
-    Client, Method, StatusCode,
+    Client, Method, Response, StatusCode,
     header::{HeaderMap, LOCATION, SET_COOKIE},
     redirect::Policy,
 };
@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::super::server::{Server, client};
 
 /// A browser.
-pub(super) struct Browser {
+pub(in super::super) struct Browser {
     client: Client,
     url: String,
     pub(super) cookie: Option<String>,
@@ -36,7 +36,7 @@ impl Browser {
     }
 
     /// One of a new person who has that role.
-    pub(super) async fn of(server: &Server, name: &str, scope: &str, role: Role) -> Self {
+    pub(in super::super) async fn of(server: &Server, name: &str, scope: &str, role: Role) -> Self {
         let scope = scope.parse().unwrap();
         let made = server.store.create_principal(name, &scope, role).await;
         Self::of_principal(server, made.unwrap().id()).await
@@ -98,6 +98,15 @@ impl Browser {
             headers: answer.headers().clone(),
             html: answer.text().await.unwrap(),
         }
+    }
+
+    /// The events of a page that is open; their answer goes on.
+    pub(super) async fn events(&self, query: &str) -> Response {
+        let mut request = self.client.get(format!("{}/events{query}", self.url));
+        if let Some(cookie) = &self.cookie {
+            request = request.header("cookie", cookie);
+        }
+        request.send().await.unwrap()
     }
 
     /// The token that forms of this browser bring back.

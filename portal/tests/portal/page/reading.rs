@@ -18,7 +18,7 @@ const COMMIT: &str = "8e1f0c7a9b2d3e4f5a6b7c8d9e0f1a2b3c4d5e6f";
 const PAGE: &str = "/clusters/3f1c/edge/connectedClusters/edge-07";
 
 /// Makes a configuration, and reports on it as its agent would.
-pub(super) async fn reported(server: &Server, cluster: &str, name: &str, report: Value) {
+pub(in super::super) async fn reported(server: &Server, cluster: &str, name: &str, report: Value) {
     let alice = server.contributor().await;
     let made = alice.put(&versioned(cluster, name), body(URL)).await;
     assert!(made.status.is_success(), "{}", made.text);
@@ -26,7 +26,12 @@ pub(super) async fn reported(server: &Server, cluster: &str, name: &str, report:
 }
 
 /// Reports on one that is there.
-pub(super) async fn report_of(server: &Server, cluster: &str, name: &str, mut report: Value) {
+pub(in super::super) async fn report_of(
+    server: &Server,
+    cluster: &str,
+    name: &str,
+    mut report: Value,
+) {
     let agent = server.agent(cluster).await;
     let (listed, _) = agent.pages(&data_plane(cluster)).await;
     let one = listed.iter().find(|one| one["name"] == name).unwrap();

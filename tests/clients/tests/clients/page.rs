@@ -66,3 +66,8 @@ async fn people_sign_in_and_out() -> Result<()> {
 async fn every_page_is_open_to_everyone_and_fits_into_its_window() -> Result<()> {
     journeys("looks").await
 }
+
+#[tokio::test]
+async fn a_page_follows_what_happens_and_keeps_what_people_do() -> Result<()> {
+    journeys("live").await
+}
