@@ -50,9 +50,10 @@ pub use version::{API_VERSIONS, ApiVersion};
 pub use wire::{
     AdditionalInfo, ComplianceMessage, ComplianceState, ComplianceStatus, ConfigurationProperties,
     EnrolmentAnswer, EnrolmentRequest, ErrorDetail, ErrorResponse, HelmOperatorProperties,
-    IdentityType, ListPage, MAX_PROBLEMS, MAX_STATUS_BYTES, MessageLevel, NotBase64, ObjectCounts,
-    OperatorScope, OperatorType, Problem, ProtectedSettings, ProvisioningState,
-    SourceControlConfiguration, StatusReport, SystemData, Timestamp, WithSecrets,
+    IdentityType, ListPage, MAX_OBJECTS, MAX_PROBLEMS, MAX_STATUS_BYTES, MessageLevel, NotBase64,
+    ObjectCounts, ObjectState, OperatorScope, OperatorType, Problem, ProtectedSettings,
+    ProvisioningState, SourceControlConfiguration, StatusReport, SystemData, Timestamp,
+    WithSecrets,
 };
 
 /// The resource type in every configuration's `type`.

@@ -18,7 +18,9 @@ pub use configuration::{
 pub use enrolment::{EnrolmentAnswer, EnrolmentRequest};
 pub use error::{AdditionalInfo, ErrorDetail, ErrorResponse};
 pub use protected::{NotBase64, ProtectedSettings};
-pub use report::{MAX_PROBLEMS, MAX_STATUS_BYTES, ObjectCounts, Problem, StatusReport};
+pub use report::{
+    MAX_OBJECTS, MAX_PROBLEMS, MAX_STATUS_BYTES, ObjectCounts, ObjectState, Problem, StatusReport,
+};
 pub use timestamp::Timestamp;
 pub use words::{
     ComplianceState, IdentityType, MessageLevel, OperatorScope, OperatorType, ProvisioningState,

@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 /// How many problems a status lists; the number of the others is in `problemsOmitted`.
 pub const MAX_PROBLEMS: usize = 100;
 
+/// How many objects a status lists.
+pub const MAX_OBJECTS: usize = 100;
+
 /// The condition types. They follow kstatus, so that `kubectl wait --for=condition=Ready` and
 /// every tool that knows those conventions judge a configuration rightly.
 pub mod conditions {
@@ -63,6 +66,11 @@ pub struct SourceControlConfigurationStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub objects: Option<Counts>,
 
+    /// How the objects fare: at most 100 of them, those that are not well first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 100))]
+    pub inventory: Vec<ObjectState>,
+
     /// What is wrong, each with its place in the repository; at most 100.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 100))]
@@ -110,6 +118,20 @@ pub struct Counts {
     pub unhealthy: u32,
     /// Problems, those that `problems` does not list included.
     pub problems: u32,
+}
+
+/// How an object fares.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ObjectState {
+    /// The object, as `Kind.group namespace/name`.
+    pub object: String,
+    /// A word of kstatus: `Current`, `InProgress`, `Failed`, `Terminating`, `NotFound` or `Unknown`.
+    /// `Failed` also where it could not be applied.
+    pub health: String,
+    /// What it lacks; nothing when it is `Current`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub message: String,
 }
 
 /// Something that is wrong with a place in the repository, or with the object that it declares.

@@ -13,6 +13,7 @@ mod health;
 mod prune;
 mod record;
 mod source;
+mod states;
 mod sync;
 mod tell;
 mod turns;

@@ -6,8 +6,8 @@ mod writer;
 use std::collections::BTreeSet;
 
 use gitmoor_crds::{
-    Counts, MAX_PROBLEMS, Problem as Reported, SourceControlConfigurationStatus, conditions,
-    reasons,
+    Counts, MAX_PROBLEMS, ObjectState, Problem as Reported, SourceControlConfigurationStatus,
+    conditions, reasons,
 };
 use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::{Condition, Time},
@@ -50,6 +50,8 @@ pub struct Facts {
     pub applied_at: Option<Timestamp>,
     /// How many objects there are.
     pub counts: Counts,
+    /// How the objects fare, as far as a status says it.
+    pub inventory: Vec<ObjectState>,
     /// What is wrong with the commit or its objects.
     pub problems: Vec<Problem>,
     /// What the configuration depends on and waits for.
@@ -86,6 +88,10 @@ pub fn status(
             .map(Time)
             .or_else(|| before.last_applied_time.clone()),
         objects: facts.applied.map(|_| counts).or(before.objects),
+        inventory: match facts.applied {
+            Some(_) => facts.inventory.clone(),
+            None => before.inventory.clone(),
+        },
         problems: problems.into_iter().take(MAX_PROBLEMS).collect(),
         problems_omitted: u32::try_from(total.saturating_sub(MAX_PROBLEMS))
             .ok()

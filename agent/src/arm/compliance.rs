@@ -11,7 +11,9 @@
 //! | `Ready` is `False`, `suspend` | `Noncompliant` | `Warning` |
 //! | `Ready` is `False` else | `Noncompliant` | `Error` |
 
-use gitmoor_arm::{ComplianceState, MessageLevel, ObjectCounts, Problem, StatusReport, Timestamp};
+use gitmoor_arm::{
+    ComplianceState, MessageLevel, ObjectCounts, ObjectState, Problem, StatusReport, Timestamp,
+};
 use gitmoor_crds::{
     SourceControlConfiguration, SourceControlConfigurationStatus,
     conditions::{READY, STALLED},
@@ -68,6 +70,12 @@ pub(super) fn report(
         reason: problem.reason,
         message: problem.message,
     });
+    let states = status.inventory.into_iter().map(|state| ObjectState {
+        object: state.object,
+        health: state.health,
+        message: state.message,
+    });
+    report.inventory = states.collect();
     report.problems = faults.chain(problems).collect();
     report.bounded()
 }

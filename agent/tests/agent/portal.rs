@@ -101,6 +101,7 @@ async fn a_configuration_put_to_the_portal_arrives_and_its_status_comes_back() {
             "lastTransitionTime": "2026-01-02T03:04:05Z",
         }],
         "appliedRevision": "0123456789012345678901234567890123456789",
+        "inventory": [{"object": "ConfigMap portal-blue/words", "health": "Current"}],
     }});
     ground
         .configurations("portal-blue")

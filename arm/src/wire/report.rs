@@ -8,12 +8,18 @@ use super::{ComplianceMessage, ComplianceState, ComplianceStatus, MessageLevel, 
 /// How many problems a report lists; the number of the others is in `problemsOmitted`.
 pub const MAX_PROBLEMS: usize = 100;
 
-/// The most that a report may take on the wire: 100 problems of four texts of 1,024 characters, each
-/// of which takes up to six bytes in JSON, and room for the rest.
-pub const MAX_STATUS_BYTES: usize = 3 * 1024 * 1024;
+/// How many objects a report lists.
+pub const MAX_OBJECTS: usize = 100;
+
+/// The most that a report may take on the wire: 100 problems of four texts of 1,024 characters and 100
+/// objects of three of 640, each of which takes up to six bytes in JSON, and room for the rest.
+pub const MAX_STATUS_BYTES: usize = 4 * 1024 * 1024;
 
 /// The bound of each text of a report, in characters; a longer one ends in `…`.
 const MAX_TEXT: usize = 1024;
+
+/// The same of what is said of an object.
+const MAX_STATE: usize = 640;
 
 /// The longest public key, in bytes; one of 16,384 bits takes some 3 KiB.
 const MAX_PUBLIC_KEY: usize = 8 * 1024;
@@ -45,6 +51,9 @@ pub struct StatusReport {
     /// How many objects there are, and in which state.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub objects: Option<ObjectCounts>,
+    /// How the objects fare, at most [`MAX_OBJECTS`]: those that are not well first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub inventory: Vec<ObjectState>,
     /// What is wrong, at most [`MAX_PROBLEMS`].
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub problems: Vec<Problem>,
@@ -69,6 +78,12 @@ impl StatusReport {
             cut(&mut problem.reason);
             cut(&mut problem.message);
             problem.object.iter_mut().for_each(cut);
+        }
+        self.inventory.truncate(MAX_OBJECTS);
+        for state in &mut self.inventory {
+            for text in [&mut state.object, &mut state.health, &mut state.message] {
+                cut_to(MAX_STATE, text);
+            }
         }
         cut(&mut self.message);
         cut(&mut self.observed_etag);
@@ -102,7 +117,11 @@ impl StatusReport {
 }
 
 fn cut(text: &mut String) {
-    if let Some((end, _)) = text.char_indices().nth(MAX_TEXT) {
+    cut_to(MAX_TEXT, text);
+}
+
+fn cut_to(length: usize, text: &mut String) {
+    if let Some((end, _)) = text.char_indices().nth(length) {
         text.truncate(end);
         text.push('…');
     }
@@ -122,6 +141,19 @@ pub struct ObjectCounts {
     pub healed: u32,
     /// Problems, those that are not listed included.
     pub problems: u32,
+}
+
+/// How an object fares.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ObjectState {
+    /// The object, as `Kind.group namespace/name`.
+    pub object: String,
+    /// A word of kstatus, such as `Current`.
+    pub health: String,
+    /// What it lacks.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub message: String,
 }
 
 /// Something that is wrong with a place in the repository, or with the object that it declares.

@@ -2,8 +2,9 @@
 
 use gitmoor_arm::{
     ComplianceMessage, ComplianceState, ComplianceStatus, ErrorDetail, ErrorResponse, ListPage,
-    MAX_STATUS_BYTES, MessageLevel, ObjectCounts, OperatorScope, Problem, ProvisioningState,
-    RESOURCE_TYPE, SourceControlConfiguration, StatusReport, Timestamp, WithSecrets,
+    MAX_STATUS_BYTES, MessageLevel, ObjectCounts, ObjectState, OperatorScope, Problem,
+    ProvisioningState, RESOURCE_TYPE, SourceControlConfiguration, StatusReport, Timestamp,
+    WithSecrets,
 };
 use serde_json::{Value, json};
 
@@ -185,6 +186,11 @@ fn a_report_is_bounded_and_becomes_arms_status() {
         reason: long.clone(),
         message: long.clone(),
     };
+    let state = ObjectState {
+        object: long.clone(),
+        health: long.clone(),
+        message: long.clone(),
+    };
     let report = StatusReport {
         observed_etag: "7".into(),
         compliance_state: Some(ComplianceState::Noncompliant),
@@ -197,12 +203,14 @@ fn a_report_is_bounded_and_becomes_arms_status() {
             total: 3,
             ..Default::default()
         }),
+        inventory: vec![state; 150],
         problems: (0..150).map(problem).collect(),
         problems_omitted: 5,
         ..Default::default()
     }
     .bounded();
     assert_eq!((report.problems.len(), report.problems_omitted), (100, 55));
+    assert_eq!(report.inventory.len(), 100);
     assert_eq!(report.repository_public_key, None);
     let text = serde_json::to_string(&report).unwrap();
     assert!(text.len() < MAX_STATUS_BYTES, "{}", text.len());

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use gitmoor_crds::{
-    Counts, MAX_PROBLEMS, Problem, SourceControlConfiguration, SourceControlConfigurationSpec,
-    SourceControlConfigurationStatus, conditions, reasons,
+    Counts, MAX_OBJECTS, MAX_PROBLEMS, ObjectState, Problem, SourceControlConfiguration,
+    SourceControlConfigurationSpec, SourceControlConfigurationStatus, conditions, reasons,
 };
 use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::{Condition, Time},
@@ -41,6 +41,14 @@ fn status() -> SourceControlConfigurationStatus {
             unhealthy: 0,
             problems: 1,
         }),
+        inventory: vec![
+            ObjectState {
+                object: "Deployment.apps default/app".to_owned(),
+                health: "InProgress".to_owned(),
+                message: "app: 0 of 1 replica is there".to_owned(),
+            };
+            MAX_OBJECTS
+        ],
         problems: vec![
             Problem {
                 path: "deploy/app.yaml".to_owned(),

@@ -157,6 +157,11 @@ impl Follow {
         self.next_late = (!self.unwell.is_empty()).then(Instant::now);
     }
 
+    /// How an object fares that is not well.
+    pub(super) fn ill(&self, key: &ObjectKey) -> Option<&Health> {
+        self.unwell.get(key).map(|unwell| &unwell.health)
+    }
+
     /// Those that are not well, of what is declared.
     pub(super) fn unwell(&self) -> impl Iterator<Item = (&ObjectKey, &Unwell, &Declared)> {
         self.unwell.iter().filter_map(|(key, unwell)| {

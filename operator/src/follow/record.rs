@@ -25,6 +25,7 @@ impl Follow {
         self.meter.objects(State::Unhealthy, unhealthy);
         self.meter.objects(State::Managed, self.inventory.touched());
         self.meter.objects(State::Failed, failed);
+        self.facts.inventory = self.states();
         let result = self.reporter.write(&self.facts).await;
         let problems = std::mem::take(&mut self.facts.problems);
         match result {

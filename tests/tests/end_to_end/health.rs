@@ -94,12 +94,37 @@ async fn a_configuration_is_ready_when_what_it_applied_is_healthy() -> Result<()
         (objects.total, objects.unhealthy, objects.problems),
         (2, 1, 0)
     );
+    // Each object by its name, those that are not well first.
+    let states = |status: &gitmoor_crds::SourceControlConfigurationStatus| {
+        let states = status.inventory.iter();
+        let word = |one: &gitmoor_crds::ObjectState| {
+            let object = one.object.replace(&namespace, "shop");
+            format!("{object} is {} {}", one.health, one.message)
+        };
+        states.map(word).collect::<Vec<_>>()
+    };
+    let [first, second] = &states(&status)[..] else {
+        panic!("{status:#?}");
+    };
+    assert!(
+        first.starts_with("Deployment.apps shop/front is InProgress front: "),
+        "{first}"
+    );
+    assert!(
+        second.starts_with("ConfigMap shop/") && second.ends_with(" is Current "),
+        "{second}"
+    );
 
     kubelet(world, &namespace, &running()).await?;
     let status = world
         .until(&key, "ready", |status| ready(status).0 == "True")
         .await?;
     assert_eq!(status.objects.context("there are counts")?.unhealthy, 0);
+    let well = states(&status);
+    assert!(
+        well[1] == "Deployment.apps shop/front is Current ",
+        "{well:?}"
+    );
 
     // A new template: at no moment is the new commit called ready on the strength of the old pods.
     let front = deployment("example.org/front:2");
