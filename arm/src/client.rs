@@ -10,11 +10,13 @@
 mod enrol;
 mod http;
 mod list;
+mod service;
 mod token;
 
 pub use enrol::Identity;
 pub use http::TransportError;
 pub use list::{Listed, Version};
+pub use service::Service;
 
 use std::time::Duration;
 

@@ -29,7 +29,7 @@ mod settings;
 mod version;
 mod wire;
 
-pub use client::{Client, Identity, Listed, TransportError, Version, jittered};
+pub use client::{Client, Identity, Listed, Service, TransportError, Version, jittered};
 pub use error::{Error, FileError, Retry, TokenError};
 pub use id::{ArmId, CLUSTER_TYPES, ClusterId, ConfigurationId, IdError, MAX_RESOURCE_GROUP};
 pub use params::{

@@ -199,23 +199,34 @@ impl Settings {
             self.request_timeout,
             Duration::from_millis(100),
         )?;
-        match &self.credential {
-            Credential::TokenFile(_) => Ok(()),
-            Credential::Enrolment(_) if self.data_plane.is_none() => Err(SettingsError::NoPortal),
-            Credential::Enrolment(_) => Ok(()),
-            Credential::ServicePrincipal(principal) => {
+        if matches!(self.credential, Credential::Enrolment(_)) && self.data_plane.is_none() {
+            return Err(SettingsError::NoPortal);
+        }
+        self.credential.check()
+    }
+}
+
+impl Credential {
+    /// Checks what the types cannot hold.
+    ///
+    /// # Errors
+    /// The first setting that cannot be used.
+    pub fn check(&self) -> Result<(), SettingsError> {
+        match self {
+            Self::TokenFile(_) | Self::Enrolment(_) => Ok(()),
+            Self::ServicePrincipal(principal) => {
                 word("credential.servicePrincipal.tenantId", &principal.tenant_id)?;
                 https(
                     "credential.servicePrincipal.authority",
                     &principal.authority,
                 )
             }
-            Credential::WorkloadIdentity(identity) => {
+            Self::WorkloadIdentity(identity) => {
                 word("credential.workloadIdentity.tenantId", &identity.tenant_id)?;
                 https("credential.workloadIdentity.authority", &identity.authority)
             }
-            Credential::ManagedIdentity(identity) if on_this_machine(&identity.endpoint) => Ok(()),
-            Credential::ManagedIdentity(_) => Err(SettingsError::Metadata),
+            Self::ManagedIdentity(identity) if on_this_machine(&identity.endpoint) => Ok(()),
+            Self::ManagedIdentity(_) => Err(SettingsError::Metadata),
         }
     }
 }

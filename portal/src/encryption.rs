@@ -16,12 +16,17 @@ use ring::{
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
+use url::Url;
 
 /// How long a key is, in bytes.
 pub(crate) const KEY: usize = 32;
 
 /// The file of a key that nobody named.
 const FILE: &str = "encryption.key";
+
+mod vault;
+
+pub use vault::Vault;
 
 /// Which keys seal the database. A key is 32 bytes in base64, such as `openssl rand -base64 32`
 /// prints.
@@ -34,15 +39,21 @@ pub struct Encryption {
     /// Where keys are that were in use before. What they seal is sealed anew with the key when a
     /// portal starts, and then they are of no use any more.
     pub previous: Vec<KeySource>,
+    /// As whom Azure Key Vault is asked for keys that are there.
+    pub vault: Option<Vault>,
 }
 
-/// Where a key is: `file:` and a path, or `env:` and the name of an environment variable.
+/// Where a key is: `file:` and a path, `env:` and the name of an environment variable, or `vault:` and
+/// the address of a secret in Azure Key Vault, such as
+/// `vault:https://example.vault.azure.net/secrets/portal`, with or without a version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KeySource {
     /// A file that holds it.
     File(PathBuf),
     /// An environment variable that holds it.
     Environment(String),
+    /// A secret of Azure Key Vault that is it.
+    Vault(Url),
 }
 
 /// Why there is no key.
@@ -50,7 +61,7 @@ pub enum KeySource {
 pub enum EncryptionError {
     /// A setting says something else than where a key is.
     #[error(
-        "`{0}` does not say where a key is: write file: and a path, or env: and the name of a variable"
+        "`{0}` does not say where a key is: write file: and a path, env: and the name of a variable, or vault: and the https:// address of a secret in Azure Key Vault"
     )]
     Source(String),
     /// The file cannot be read, or made.
@@ -59,6 +70,12 @@ pub enum EncryptionError {
     /// There is no such variable.
     #[error("the environment variable {0}, which should hold a key, is not set")]
     Environment(String),
+    /// A key is in Azure Key Vault, and nothing says as whom to ask for it.
+    #[error("a key is in Azure Key Vault: set `encryption.vault.credential` as well")]
+    NoCredential,
+    /// Azure Key Vault does not give it.
+    #[error("asking for the key {0}")]
+    Vault(String, #[source] gitmoor_arm::Error),
     /// It is no key.
     #[error("{0} holds no key: 32 bytes in base64, such as `openssl rand -base64 32` prints")]
     Form(String),
@@ -82,6 +99,9 @@ impl FromStr for KeySource {
         match text.split_once(':') {
             Some(("file", path)) if !path.is_empty() => Ok(Self::File(path.into())),
             Some(("env", name)) if !name.is_empty() => Ok(Self::Environment(name.to_owned())),
+            Some(("vault", url)) => vault::address(url)
+                .map(Self::Vault)
+                .ok_or_else(|| EncryptionError::Source("vault…".to_owned())),
             // It may be the key itself.
             _ => Err(EncryptionError::Source(
                 text.chars().take(5).collect::<String>() + "…",
@@ -95,6 +115,7 @@ impl fmt::Display for KeySource {
         match self {
             Self::File(path) => write!(f, "file:{}", path.display()),
             Self::Environment(name) => write!(f, "env:{name}"),
+            Self::Vault(url) => write!(f, "vault:{url}"),
         }
     }
 }
@@ -113,8 +134,12 @@ impl Serialize for KeySource {
 }
 
 impl KeySource {
-    fn read(&self) -> Result<Key, EncryptionError> {
+    async fn read(&self, vault: Option<&Vault>) -> Result<Key, EncryptionError> {
         let text = match self {
+            Self::Vault(url) => {
+                let vault = vault.ok_or(EncryptionError::NoCredential)?;
+                vault.secret(url).await?.expose().to_owned()
+            }
             Self::File(path) => fs::read_to_string(path)
                 .map_err(|source| EncryptionError::File(path.clone(), source))?,
             Self::Environment(name) => {
@@ -136,20 +161,24 @@ pub(crate) struct MasterKeys {
 }
 
 impl MasterKeys {
-    pub(crate) fn read(settings: &Encryption, directory: &Path) -> Result<Self, EncryptionError> {
+    pub(crate) async fn read(
+        settings: &Encryption,
+        directory: &Path,
+    ) -> Result<Self, EncryptionError> {
+        let vault = settings.vault.as_ref();
         let current = match &settings.key {
-            Some(source) => source.read()?,
+            Some(source) => source.read(vault).await?,
             None => {
                 let file = directory.join(FILE);
                 make(&file).map_err(|source| EncryptionError::File(file.clone(), source))?;
-                KeySource::File(file).read()?
+                KeySource::File(file).read(None).await?
             }
         };
-        let previous = settings.previous.iter().map(KeySource::read);
-        Ok(Self {
-            current,
-            previous: previous.collect::<Result<_, _>>()?,
-        })
+        let mut previous = Vec::new();
+        for source in &settings.previous {
+            previous.push(source.read(vault).await?);
+        }
+        Ok(Self { current, previous })
     }
 }
 
@@ -265,23 +294,37 @@ mod tests {
 
     #[test]
     fn a_source_is_named_and_a_key_in_its_place_is_not_repeated() {
-        let sources = ["file:/etc/gitmoor/key", "env:PORTAL_KEY"];
+        let sources = [
+            "file:/etc/gitmoor/key",
+            "env:PORTAL_KEY",
+            "vault:https://example.vault.azure.net/secrets/portal/0123",
+        ];
         for text in sources {
             let source: KeySource = text.parse().unwrap();
             assert_eq!(source.to_string(), text);
+        }
+        for wrong in [
+            "vault:http://example.vault.azure.net/secrets/portal",
+            "vault:https://example.vault.azure.net/keys/portal",
+            "vault:https://example.vault.azure.net/secrets/",
+            "vault:https://me@example.vault.azure.net/secrets/portal",
+            "vault:https://example.vault.azure.net/secrets/portal?a=b",
+        ] {
+            assert!(wrong.parse::<KeySource>().is_err(), "{wrong}");
         }
         let key = BASE64_STANDARD.encode([7; KEY]);
         let error = key.parse::<KeySource>().unwrap_err().to_string();
         assert!(!error.contains(&key[..8]), "{error}");
     }
 
-    #[test]
-    fn a_key_is_made_once_and_is_its_owners_alone() {
+    #[tokio::test]
+    async fn a_key_is_made_once_and_is_its_owners_alone() {
         use std::os::unix::fs::PermissionsExt as _;
         let directory = tempfile::tempdir().unwrap();
-        let read = || MasterKeys::read(&Encryption::default(), directory.path()).unwrap();
-        let id = read().current.id().to_owned();
-        assert_eq!(read().current.id(), id);
+        let settings = Encryption::default();
+        let read = async || MasterKeys::read(&settings, directory.path()).await;
+        let id = read().await.unwrap().current.id().to_owned();
+        assert_eq!(read().await.unwrap().current.id(), id);
         let file = directory.path().join(FILE);
         assert_eq!(
             fs::metadata(&file).unwrap().permissions().mode() & 0o777,
@@ -289,7 +332,7 @@ mod tests {
         );
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
         fs::write(&file, "too short").unwrap();
-        let error = MasterKeys::read(&Encryption::default(), directory.path()).unwrap_err();
+        let error = read().await.unwrap_err();
         assert!(matches!(error, EncryptionError::Form(_)), "{error}");
     }
 }

@@ -14,7 +14,7 @@ mod settings;
 mod store;
 mod tls;
 
-pub use encryption::{Encryption, EncryptionError, KeySource};
+pub use encryption::{Encryption, EncryptionError, KeySource, Vault};
 pub use server::{Error, Portal, run};
 pub use settings::{Limits, Rate, Settings, Throttling, TlsSettings};
 pub use store::{

@@ -91,7 +91,7 @@ impl Store {
     /// When it is not to be had, is no database of the portal, is of a later version, or is sealed
     /// with another key.
     pub async fn open(settings: &Settings) -> Result<Self, StoreError> {
-        let keys = MasterKeys::read(&settings.encryption, &settings.data_directory)?;
+        let keys = MasterKeys::read(&settings.encryption, &settings.data_directory).await?;
         let location = settings.database();
         let database = Database::open(&location).await?;
         let sealing = sealing::Sealing::open(&database, &keys).await?;

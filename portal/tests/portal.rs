@@ -38,6 +38,7 @@ mod portal {
     mod throttling;
     mod tls;
     mod tokens;
+    mod vault;
     mod versions;
 }
 

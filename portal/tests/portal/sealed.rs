@@ -64,6 +64,7 @@ fn with_keys(directory: &Path, key: &str, previous: &[&str]) -> Settings {
         encryption: Encryption {
             key: Some(source(key)),
             previous: previous.iter().map(|name| source(name)).collect(),
+            ..Encryption::default()
         },
         ..settings(directory)
     }

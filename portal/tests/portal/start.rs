@@ -34,6 +34,7 @@ async fn postgres_is_asked_over_tls_that_is_checked() {
     let encryption = Encryption {
         key: Some(KeySource::File(key)),
         previous: Vec::new(),
+        ..Encryption::default()
     };
     let server = gitmoor_postgres::Postgres::shared().unwrap();
     let ca = server.ca_file();

@@ -107,7 +107,7 @@ async fn a_configuration_is_ready_when_what_it_applied_is_healthy() -> Result<()
         panic!("{status:#?}");
     };
     assert!(
-        first.starts_with("Deployment.apps shop/front is InProgress front: "),
+        first.starts_with("Deployment.apps shop/front is InProgress 0 of 1 replica"),
         "{first}"
     );
     assert!(
