@@ -14,6 +14,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 /// The resource provider of configurations.
 const CONFIGURATION_PROVIDER: &str = "Microsoft.KubernetesConfiguration";
 const CONFIGURATION_TYPE: &str = "sourceControlConfigurations";
+const FLUX_TYPE: &str = "fluxConfigurations";
 
 /// The kinds of cluster that ARM knows, by resource provider and type.
 pub const CLUSTER_TYPES: [(&str, &str); 4] = [
@@ -237,28 +238,38 @@ impl ClusterId {
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ConfigurationId(ArmId);
 
-impl ConfigurationId {
-    /// The id of any resource that this is.
-    pub fn arm_id(&self) -> &ArmId {
-        &self.0
-    }
+/// The id of a `fluxConfiguration` of a cluster.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct FluxConfigurationId(ArmId);
 
-    /// The id in the case it was written in; also its path below ARM's endpoint.
-    pub fn as_str(&self) -> &str {
-        self.0.as_str()
-    }
+macro_rules! below_cluster {
+    ($($type:ident),*) => {$(
+        impl $type {
+            /// The id of any resource that this is.
+            pub fn arm_id(&self) -> &ArmId {
+                &self.0
+            }
 
-    /// The cluster that the configuration belongs to.
-    pub fn cluster(&self) -> ClusterId {
-        let segments: Vec<&str> = self.0.segments().take(8).collect();
-        ClusterId(ArmId(format!("/{}", segments.join("/")).into()))
-    }
+            /// The id in the case it was written in; also its path below ARM's endpoint.
+            pub fn as_str(&self) -> &str {
+                self.0.as_str()
+            }
 
-    /// The configuration's name.
-    pub fn name(&self) -> &str {
-        self.0.segment(11)
-    }
+            /// The cluster that the configuration belongs to.
+            pub fn cluster(&self) -> ClusterId {
+                let segments: Vec<&str> = self.0.segments().take(8).collect();
+                ClusterId(ArmId(format!("/{}", segments.join("/")).into()))
+            }
+
+            /// The configuration's name.
+            pub fn name(&self) -> &str {
+                self.0.segment(11)
+            }
+        }
+    )*};
 }
+
+below_cluster!(ConfigurationId, FluxConfigurationId);
 
 impl FromStr for ArmId {
     type Err = IdError;
@@ -287,26 +298,34 @@ impl FromStr for ConfigurationId {
     type Err = IdError;
 
     fn from_str(text: &str) -> Result<Self, IdError> {
-        const WANTED: &str = "configuration";
-        let id = ArmId::parse(text, WANTED)?;
-        if id.segments().count() != 12 {
-            let shape = format!(
-                "it must be a cluster's id and /providers/{CONFIGURATION_PROVIDER}/{CONFIGURATION_TYPE}/{{name}}"
-            );
-            return Err(fail(text, WANTED, shape));
-        }
-        check_cluster(&id)
-            .and_then(|()| {
-                let words = [
-                    (8, "providers"),
-                    (9, CONFIGURATION_PROVIDER),
-                    (10, CONFIGURATION_TYPE),
-                ];
-                expect_words(&id, &words)
-            })
-            .map_err(|problem| fail(text, WANTED, problem))?;
-        Ok(Self(id))
+        below_cluster(text, "configuration", CONFIGURATION_TYPE).map(Self)
     }
+}
+
+impl FromStr for FluxConfigurationId {
+    type Err = IdError;
+
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        below_cluster(text, "Flux configuration", FLUX_TYPE).map(Self)
+    }
+}
+
+/// The id of a resource of that type of a cluster.
+fn below_cluster(text: &str, wanted: &'static str, kind: &str) -> Result<ArmId, IdError> {
+    let id = ArmId::parse(text, wanted)?;
+    if id.segments().count() != 12 {
+        let shape = format!(
+            "it must be a cluster's id and /providers/{CONFIGURATION_PROVIDER}/{kind}/{{name}}"
+        );
+        return Err(fail(text, wanted, shape));
+    }
+    check_cluster(&id)
+        .and_then(|()| {
+            let words = [(8, "providers"), (9, CONFIGURATION_PROVIDER), (10, kind)];
+            expect_words(&id, &words)
+        })
+        .map_err(|problem| fail(text, wanted, problem))?;
+    Ok(id)
 }
 
 impl PartialEq for ArmId {
@@ -366,4 +385,4 @@ macro_rules! as_text {
     )*};
 }
 
-as_text!(ArmId, ClusterId, ConfigurationId);
+as_text!(ArmId, ClusterId, ConfigurationId, FluxConfigurationId);

@@ -1,4 +1,4 @@
-//! Azure Resource Manager's `sourceControlConfigurations`: the wire types, the rules that ARM's
+//! Azure Resource Manager's `sourceControlConfigurations` and `fluxConfigurations`: the wire types, the rules that ARM's
 //! command line keeps and ARM itself does not document, and a client. It knows HTTP, ARM ids and
 //! tokens; what a configuration does in a cluster is none of its business.
 //!
@@ -20,6 +20,7 @@
 mod client;
 mod duration;
 mod error;
+mod flux;
 mod id;
 mod params;
 mod rules;
@@ -31,7 +32,14 @@ mod wire;
 
 pub use client::{Client, Identity, Listed, Service, TransportError, Version, jittered};
 pub use error::{Error, FileError, Retry, TokenError};
-pub use id::{ArmId, CLUSTER_TYPES, ClusterId, ConfigurationId, IdError, MAX_RESOURCE_GROUP};
+pub use flux::{
+    FLUX_API_VERSIONS, FLUX_RESOURCE_TYPE, FluxProperties, FluxRequest, GIT_REPOSITORY,
+    GitRepository, Kustomization, PART_SEPARATOR, RepositoryRef, check_flux, flux_parts, part_name,
+};
+pub use id::{
+    ArmId, CLUSTER_TYPES, ClusterId, ConfigurationId, FluxConfigurationId, IdError,
+    MAX_RESOURCE_GROUP,
+};
 pub use params::{
     OperatorParams, POLL_INTERVAL_RANGE, ParamProblem, normalised_operator_params, with_flags,
 };

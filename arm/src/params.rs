@@ -9,14 +9,18 @@ mod flags;
 
 use std::{collections::BTreeMap, fmt, ops::RangeInclusive, time::Duration};
 
-use crate::duration;
+use crate::{check_name, duration};
 use flags::{Effect, Form};
 
 /// How often a repository may be asked for a new commit.
 pub const POLL_INTERVAL_RANGE: RangeInclusive<Duration> =
     Duration::from_secs(5)..=Duration::from_hours(24);
 
+/// How long an object may take until it is healthy.
+const TIMEOUT_RANGE: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(24);
+
 /// Bounds of what the flags may hold.
+const MAX_DEPENDS_ON: usize = 16;
 const MAX_PATHS: usize = 64;
 const MAX_PATH: usize = 1024;
 const MAX_BRANCH: usize = 255;
@@ -25,6 +29,8 @@ const MAX_REQUESTED_AT: usize = 64;
 /// Gitmoor's own flags, without their hyphens: ARM has no other place for what they say.
 const SUSPEND: &str = "gitmoor-suspend";
 const REQUESTED_AT: &str = "gitmoor-requested-at";
+const TIMEOUT: &str = "gitmoor-timeout";
+const DEPENDS_ON: &str = "gitmoor-depends-on";
 
 /// The flags of an operator.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -47,6 +53,11 @@ pub struct OperatorParams {
     pub suspend: bool,
     /// `--gitmoor-requested-at`: any new value makes the operator ask the repository at once.
     pub requested_at: Option<String>,
+    /// `--gitmoor-timeout`: how long an object may take until it is healthy.
+    pub timeout: Option<Duration>,
+    /// `--gitmoor-depends-on`, separated by commas: configurations of the same namespace that must be
+    /// ready first.
+    pub depends_on: Vec<String>,
     /// The other flags that were given and have no effect, by name.
     pub without_effect: Vec<String>,
 }
@@ -90,9 +101,11 @@ impl OperatorParams {
             let result = match flags::effect(&name) {
                 Effect::Branch => check_branch(&last).map(|()| params.branch = Some(last)),
                 Effect::Paths => read_paths(&values).map(|paths| params.paths = paths),
-                Effect::PollInterval => {
-                    read_interval(&last).map(|interval| params.poll_interval = Some(interval))
-                }
+                Effect::PollInterval => read_duration(&last, POLL_INTERVAL_RANGE)
+                    .map(|interval| params.poll_interval = Some(interval)),
+                Effect::Timeout => read_duration(&last, TIMEOUT_RANGE)
+                    .map(|timeout| params.timeout = Some(timeout)),
+                Effect::DependsOn => read_names(&last).map(|names| params.depends_on = names),
                 Effect::ReadOnly => read_switch(&last).map(|on| params.read_only = on),
                 Effect::GarbageCollection => {
                     read_switch(&last).map(|on| params.garbage_collection = on)
@@ -227,12 +240,30 @@ fn read_switch(value: &str) -> Result<bool, String> {
     }
 }
 
-fn read_interval(value: &str) -> Result<Duration, String> {
+fn read_duration(value: &str, range: RangeInclusive<Duration>) -> Result<Duration, String> {
+    let seconds = range.start().as_secs();
     duration::parse(value)
-        .filter(|interval| POLL_INTERVAL_RANGE.contains(interval))
+        .filter(|duration| range.contains(duration))
         .ok_or_else(|| {
-            format!("`{value}` is no interval between 5s and 24h: write it like 90s, 1m or 1h30m")
+            format!(
+                "`{value}` is no time between {seconds}s and 24h: write it like 90s, 1m or 1h30m"
+            )
         })
+}
+
+fn read_names(value: &str) -> Result<Vec<String>, String> {
+    let names = value
+        .split(',')
+        .map(str::trim)
+        .filter(|name| !name.is_empty());
+    let names: Vec<String> = names.map(str::to_owned).collect();
+    if names.len() > MAX_DEPENDS_ON {
+        return Err(format!("there may be at most {MAX_DEPENDS_ON} names"));
+    }
+    match names.iter().find(|name| !check_name(name).is_empty()) {
+        Some(name) => Err(format!("`{name}` is no name of a configuration")),
+        None => Ok(names),
+    }
 }
 
 fn read_paths(values: &[String]) -> Result<Vec<String>, String> {

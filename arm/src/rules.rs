@@ -246,6 +246,7 @@ fn check_credentials(
     let key = read(ProtectedSettings::SSH_PRIVATE_KEY, errors);
     let user = read(ProtectedSettings::HTTPS_USER, errors);
     let password = read(ProtectedSettings::HTTPS_KEY, errors);
+    let authorities = read(ProtectedSettings::HTTPS_CA_CERT, errors);
 
     if let Some(key) = key.as_ref().filter(|key| !key.expose().is_empty())
         && let Some(message) = private_key::problem(key)
@@ -260,6 +261,20 @@ fn check_credentials(
             ProtectedSettings::SSH_PRIVATE_KEY,
             "an SSH private key cannot be used with an http(s) URL",
         ));
+    }
+    if let Some(authorities) = authorities {
+        let is_pem = authorities.expose().contains("-----BEGIN CERTIFICATE-----");
+        let message = match transport {
+            Some(Transport::Other) => {
+                Some("certificate authorities cannot be used with a URL that is not http(s)")
+            }
+            _ if !is_pem && !authorities.expose().is_empty() => {
+                Some("certificates in PEM are needed, and then base64 of that")
+            }
+            _ => None,
+        };
+        let name = ProtectedSettings::HTTPS_CA_CERT;
+        errors.extend(message.map(|message| FieldError::protected(name, message)));
     }
     let https = [
         (ProtectedSettings::HTTPS_USER, user.is_some()),
@@ -282,6 +297,7 @@ fn check_protected_names(settings: &ProtectedSettings, errors: &mut Vec<FieldErr
         ProtectedSettings::SSH_PRIVATE_KEY,
         ProtectedSettings::HTTPS_USER,
         ProtectedSettings::HTTPS_KEY,
+        ProtectedSettings::HTTPS_CA_CERT,
     ];
     for (name, value) in settings.iter() {
         if !known.contains(&name) {

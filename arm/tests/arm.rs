@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod arm {
+    mod flux;
     mod ids;
     mod list;
     mod params;

@@ -7,6 +7,8 @@ mod clusters;
 mod condition;
 mod data_plane;
 mod enrolment;
+mod flux;
+mod flux_status;
 mod headers;
 mod login;
 mod metadata;
@@ -369,6 +371,19 @@ impl Api {
                 arm::put(self, &call, caller, &id, &body.await?).await
             }
             (Route::Configuration(id), "DELETE") => arm::delete(self, &call, caller, &id).await,
+            (Route::FluxConfigurations(cluster), "GET") => flux::list(self, &call, &cluster).await,
+            (Route::FluxConfiguration(id), "GET") => flux::show(self, &call, &id).await,
+            (Route::FluxConfiguration(id), "PUT") => {
+                flux::version(&call)?;
+                flux::put(self, &call, caller, &id, &body.await?).await
+            }
+            (Route::FluxConfiguration(id), "PATCH") => {
+                flux::version(&call)?;
+                flux::patch(self, &call, caller, &id, &body.await?).await
+            }
+            (Route::FluxConfiguration(id), "DELETE") => {
+                flux::delete(self, &call, caller, &id).await
+            }
             (Route::Desired(cluster), "GET") => {
                 data_plane::list(self, &call, caller, &cluster).await
             }

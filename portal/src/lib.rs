@@ -1,5 +1,5 @@
-//! The portal: a self-hosted server of the `sourceControlConfigurations` API of Azure Resource
-//! Manager, and of the data plane by which agents read secrets and report status. It knows ARM's
+//! The portal: a self-hosted server of the `sourceControlConfigurations` and `fluxConfigurations` APIs
+//! of Azure Resource Manager, and of the data plane by which agents read secrets and report status. It knows ARM's
 //! types and SQL; Kubernetes and Git are none of its business.
 //!
 //! Words: a *principal* is whoever calls ([`identity`]). The *ARM API* is for those who read and

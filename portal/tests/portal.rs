@@ -24,6 +24,7 @@ mod portal {
     mod data_plane;
     mod durability;
     mod enrolment;
+    mod flux;
     mod limits;
     mod log;
     mod login;
@@ -54,6 +55,7 @@ mod on_postgres {
     mod data_plane;
     mod durability;
     mod enrolment;
+    mod flux;
     mod log;
     mod login;
     mod news;

@@ -112,6 +112,10 @@ fn spec(
     if let Some(interval) = params.poll_interval {
         spec.interval = GoDuration(interval);
     }
+    if let Some(timeout) = params.timeout {
+        spec.timeout = GoDuration(timeout);
+    }
+    spec.depends_on = params.depends_on;
     spec.prune = params.garbage_collection;
     spec.suspend = params.suspend;
     Ok((spec, params.requested_at))
@@ -135,6 +139,7 @@ fn credentials(
         ("username", read(ProtectedSettings::HTTPS_USER)?),
         ("password", read(ProtectedSettings::HTTPS_KEY)?),
         ("identity", read(ProtectedSettings::SSH_PRIVATE_KEY)?),
+        ("ca.crt", read(ProtectedSettings::HTTPS_CA_CERT)?),
     ]
     .into_iter()
     .filter_map(|(key, value)| Some((key, bytes(&value?))))

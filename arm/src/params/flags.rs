@@ -1,5 +1,5 @@
 //! What is known of each flag of Flux v1's daemon (fluxcd/flux 1.25, `cmd/fluxd/main.go`), and of the
-//! two that are Gitmoor's own.
+//! few that are Gitmoor's own.
 
 /// Whether a flag takes a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +19,8 @@ pub(super) enum Effect {
     GarbageCollection,
     Suspend,
     RequestedAt,
+    Timeout,
+    DependsOn,
     /// It makes no difference.
     None,
     /// Something that Gitmoor does not do and whose absence would change what is applied.
@@ -112,6 +114,8 @@ pub(super) fn effect(name: &str) -> Effect {
         "sync-garbage-collection" => Effect::GarbageCollection,
         super::SUSPEND => Effect::Suspend,
         super::REQUESTED_AT => Effect::RequestedAt,
+        super::TIMEOUT => Effect::Timeout,
+        super::DEPENDS_ON => Effect::DependsOn,
         "git-url" => Effect::Refused("the repository is named by repositoryUrl alone"),
         "k8s-allow-namespace" | "k8s-namespace-whitelist" => {
             Effect::Refused("namespaces are bounded by operatorScope: use the scope namespace")

@@ -20,6 +20,8 @@ impl ProtectedSettings {
     pub const HTTPS_USER: &'static str = "httpsUser";
     /// The password or token for HTTPS.
     pub const HTTPS_KEY: &'static str = "httpsKey";
+    /// The only certificate authorities that are trusted for HTTPS, PEM. Gitmoor's own.
+    pub const HTTPS_CA_CERT: &'static str = "httpsCACert";
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {

@@ -201,3 +201,19 @@ fn flags_are_changed_and_the_others_kept() {
     );
     assert_eq!(changed, "'--git-branch=a b'");
 }
+
+#[test]
+fn dependencies_and_the_timeout_are_read() {
+    let params = parsed("--gitmoor-depends-on=infra,base --gitmoor-timeout=10m");
+    assert_eq!(params.depends_on, ["infra", "base"]);
+    assert_eq!(params.timeout, Some(Duration::from_mins(10)));
+    let many = vec!["x"; 17].join(",");
+    for text in [
+        "--gitmoor-depends-on=Infra".to_owned(),
+        format!("--gitmoor-depends-on={many}"),
+        "--gitmoor-timeout=10".to_owned(),
+        "--gitmoor-timeout=25h".to_owned(),
+    ] {
+        assert_eq!(flags_at_fault(&text).len(), 1, "{text}");
+    }
+}

@@ -52,6 +52,8 @@ pub(super) async fn show(
         .store
         .configuration(id)
         .await?
+        // A part of a Flux configuration is none of this API's.
+        .filter(|stored| stored.desired.flux.is_none())
         .ok_or_else(|| Refusal::no_configuration(id))?;
     Ok(one(StatusCode::OK, stored, version))
 }

@@ -51,8 +51,12 @@ pub(crate) fn authorise(caller: &Principal, route: &Route, method: &Method) -> R
         Route::Registration(scope, _) => caller.sees(scope),
         Route::Group(scope) if !writes => caller.sees(scope),
         Route::Group(scope) => caller.writes(scope),
-        Route::Cluster(id) | Route::Extensions(id) | Route::Configurations(id) => uses(&id.into()),
+        Route::Cluster(id)
+        | Route::Extensions(id)
+        | Route::Configurations(id)
+        | Route::FluxConfigurations(id) => uses(&id.into()),
         Route::Configuration(id) => uses(&(&id.cluster()).into()),
+        Route::FluxConfiguration(id) => uses(&(&id.cluster()).into()),
         Route::Desired(id) => caller.is_agent_of(&id.into()),
         Route::Status(id) => caller.is_agent_of(&(&id.cluster()).into()),
     };

@@ -109,17 +109,21 @@ mod tests {
             Route::Extensions(_) => "extensions",
             Route::Configurations(_) => "configurations",
             Route::Configuration(_) => "configuration",
+            Route::FluxConfigurations(_) => "flux configurations",
+            Route::FluxConfiguration(_) => "flux configuration",
             Route::Desired(_) => "desired",
             Route::Status(_) => "status",
         }
     }
 
-    const DESCRIBED: [&str; 15] = [
+    const DESCRIBED: [&str; 17] = [
         "cluster",
         "clusters",
         "configuration",
         "configurations",
         "extensions",
+        "flux configuration",
+        "flux configurations",
         "group",
         "groups",
         "operations",

@@ -2,7 +2,7 @@
 //! registered, always.
 
 use axum::response::Response;
-use gitmoor_arm::{API_VERSIONS, ListPage};
+use gitmoor_arm::{API_VERSIONS, FLUX_API_VERSIONS, ListPage};
 use http::StatusCode;
 use serde_json::{Value, json};
 
@@ -73,6 +73,11 @@ pub(super) const PROVIDERS: [Provider; 3] = [
             Type {
                 name: "sourceControlConfigurations",
                 versions: &API_VERSIONS,
+                tracked: false,
+            },
+            Type {
+                name: "fluxConfigurations",
+                versions: &FLUX_API_VERSIONS,
                 tracked: false,
             },
             Type {

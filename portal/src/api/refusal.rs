@@ -6,7 +6,10 @@ use axum::{
     Json,
     response::{IntoResponse, Response},
 };
-use gitmoor_arm::{ClusterId, ConfigurationId, ErrorResponse, FieldError, RESOURCE_TYPE};
+use gitmoor_arm::{
+    ClusterId, ConfigurationId, ErrorResponse, FLUX_RESOURCE_TYPE, FieldError, FluxConfigurationId,
+    RESOURCE_TYPE,
+};
 use http::{
     HeaderName, HeaderValue, Method, StatusCode,
     header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE},
@@ -130,6 +133,8 @@ impl Refusal {
             ),
             Route::Configurations(id) => (RESOURCE_TYPE, id.to_string()),
             Route::Configuration(id) => (RESOURCE_TYPE, id.to_string()),
+            Route::FluxConfigurations(id) => (FLUX_RESOURCE_TYPE, id.to_string()),
+            Route::FluxConfiguration(id) => (FLUX_RESOURCE_TYPE, id.to_string()),
             Route::Desired(id) => (DATA_PLANE, id.to_string()),
             Route::Status(id) => (DATA_PLANE, id.to_string()),
         };
@@ -165,6 +170,14 @@ impl Refusal {
                 "SourceControlConfiguration with name '{}' not found.",
                 id.name()
             ),
+        )
+    }
+
+    pub(super) fn no_flux(id: &FluxConfigurationId) -> Self {
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "ResourceNotFound",
+            format!("FluxConfiguration with name '{}' not found.", id.name()),
         )
     }
 

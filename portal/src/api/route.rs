@@ -1,7 +1,9 @@
 //! The paths that the portal answers, matched as ARM does: without regard to case, and by the form
 //! of the ids in them.
 
-use gitmoor_arm::{ClusterId, ConfigurationId, DATA_PLANE_PREFIX, ENROLMENT_PATH};
+use gitmoor_arm::{
+    ClusterId, ConfigurationId, DATA_PLANE_PREFIX, ENROLMENT_PATH, FluxConfigurationId,
+};
 use percent_encoding::percent_decode_str;
 
 use super::{
@@ -67,6 +69,10 @@ pub(crate) enum Route {
     Configurations(ClusterId),
     /// One of them.
     Configuration(ConfigurationId),
+    /// The Flux configurations of a cluster.
+    FluxConfigurations(ClusterId),
+    /// One of them.
+    FluxConfiguration(FluxConfigurationId),
     /// The configurations of a cluster, for its agent.
     Desired(ClusterId),
     /// The status of one of them, from the agent.
@@ -168,6 +174,22 @@ impl Route {
                 "microsoft.kubernetesconfiguration",
                 "extensions",
             ] => cluster(first(&path, 8)).map(Self::Extensions),
+            [
+                ..,
+                "providers",
+                "microsoft.kubernetesconfiguration",
+                "fluxconfigurations",
+            ] => cluster(first(&path, 8)).map(Self::FluxConfigurations),
+            [
+                ..,
+                "providers",
+                "microsoft.kubernetesconfiguration",
+                "fluxconfigurations",
+                _,
+            ] => path
+                .parse()
+                .map(Self::FluxConfiguration)
+                .map_err(|error| Refusal::no_route(&error)),
             _ => match strip_suffix(&path, CONFIGURATIONS) {
                 Some(id) => cluster(id).map(Self::Configurations),
                 None => path
@@ -182,7 +204,7 @@ impl Route {
     pub(super) fn methods(&self) -> &'static str {
         match self {
             Self::Configuration(_) => "GET, PUT, DELETE",
-            Self::Cluster(_) => "GET, PUT, PATCH, DELETE",
+            Self::FluxConfiguration(_) | Self::Cluster(_) => "GET, PUT, PATCH, DELETE",
             Self::Group(_) => "GET, HEAD, PUT, PATCH, DELETE",
             Self::Registration(..) => "POST",
             Self::Status(_) => "PUT",
@@ -247,6 +269,11 @@ mod tests {
     fn paths_are_matched_without_regard_to_case() {
         let cluster: ClusterId = CLUSTER.parse().unwrap();
         let one = cluster.configuration("blue").unwrap();
+        let flux: FluxConfigurationId = one
+            .as_str()
+            .replace("sourceControl", "flux")
+            .parse()
+            .unwrap();
         let subscription: Scope = "/subscriptions/s".parse().unwrap();
         let group: Scope = "/subscriptions/s/resourceGroups/g(1)".parse().unwrap();
         let kubernetes = providers::find("Microsoft.Kubernetes").unwrap();
@@ -304,6 +331,13 @@ mod tests {
                 Route::Configurations(cluster.clone()),
             ),
             (one.as_str().to_owned(), Route::Configuration(one.clone())),
+            (
+                cluster
+                    .configurations_path()
+                    .replace("sourceControl", "flux"),
+                Route::FluxConfigurations(cluster.clone()),
+            ),
+            (flux.as_str().to_owned(), Route::FluxConfiguration(flux)),
             (cluster.data_plane_path(), Route::Desired(cluster.clone())),
             (cluster.status_path("blue"), Route::Status(one)),
         ];

@@ -48,6 +48,8 @@ impl From<&Principal> for By {
 pub(super) enum Action {
     PutConfiguration,
     DeleteConfiguration,
+    PutFluxConfiguration,
+    DeleteFluxConfiguration,
     PutCluster,
     DeleteCluster,
     PutGroup,
@@ -68,6 +70,12 @@ impl Action {
             }
             Self::DeleteConfiguration => {
                 "Microsoft.KubernetesConfiguration/sourceControlConfigurations/delete"
+            }
+            Self::PutFluxConfiguration => {
+                "Microsoft.KubernetesConfiguration/fluxConfigurations/write"
+            }
+            Self::DeleteFluxConfiguration => {
+                "Microsoft.KubernetesConfiguration/fluxConfigurations/delete"
             }
             Self::PutCluster => "Microsoft.Kubernetes/connectedClusters/write",
             Self::DeleteCluster => "Microsoft.Kubernetes/connectedClusters/delete",

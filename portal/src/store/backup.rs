@@ -18,7 +18,7 @@ use super::{
 };
 
 /// Every table, in an order in which rows can be put in.
-pub(super) const TABLES: [&str; 13] = [
+pub(super) const TABLES: [&str; 14] = [
     "portal",
     "principal",
     "role_assignment",
@@ -27,6 +27,7 @@ pub(super) const TABLES: [&str; 13] = [
     "data_key",
     "resource_group",
     "cluster",
+    "flux_configuration",
     "configuration",
     "protected_settings",
     "status",

@@ -206,6 +206,7 @@ impl Store {
         change.record(&self.sealing, &mut transaction).await?;
         for query in [
             "DELETE FROM configuration WHERE cluster = $1",
+            "DELETE FROM flux_configuration WHERE cluster = $1",
             "DELETE FROM cluster WHERE cluster = $1",
         ] {
             sqlx::query(query)

@@ -19,7 +19,7 @@ use super::{
 };
 
 /// Rows are taken into a page until they hold this much JSON: 100 statuses can be as many MiB.
-const MAX_PAGE_BYTES: usize = 1024 * 1024;
+pub(super) const MAX_PAGE_BYTES: usize = 1024 * 1024;
 
 /// A part of a list, in the order of names.
 #[derive(Debug)]
@@ -111,6 +111,7 @@ impl Store {
         if !condition.holds(old.as_ref().map(|old| old.desired.etag.as_str())) {
             return Err(PutError::Condition);
         }
+        not_a_part(old.as_ref())?;
         let old_settings = find_settings(&self.sealing, &mut transaction, &cluster, &name).await?;
 
         let mut properties = request.properties;
@@ -157,6 +158,7 @@ impl Store {
                     id: id.as_str().to_owned(),
                     etag: String::new(),
                     properties: Default::default(),
+                    flux: None,
                     created_by: by.name.clone(),
                     created_at: now,
                     last_modified_by: String::new(),
@@ -213,6 +215,7 @@ impl Store {
         if !condition.holds(old.as_ref().map(|old| old.desired.etag.as_str())) {
             return Err(PutError::Condition);
         }
+        not_a_part(old.as_ref())?;
         let Some(old) = old.map(|old| old.desired) else {
             return Ok(false);
         };
@@ -248,7 +251,7 @@ impl Store {
             desired_columns!(),
             ", s.report FROM configuration c ",
             "LEFT JOIN status s ON s.cluster = c.cluster AND s.name = c.name ",
-            "WHERE c.cluster = $1 AND c.name > $2 ORDER BY c.name LIMIT $3"
+            "WHERE c.cluster = $1 AND c.name > $2 AND c.flux IS NULL ORDER BY c.name LIMIT $3"
         );
         let size = |row: &AnyRow| row.try_get::<Option<&[u8]>, _>("report").map(length);
         let read = |row: &AnyRow| WithReport::read(&self.sealing, row);
@@ -365,6 +368,17 @@ impl Store {
     }
 }
 
+/// A part of a Flux configuration is not written by itself.
+fn not_a_part(old: Option<&WithReport>) -> Result<(), PutError> {
+    let flux = old.and_then(|old| old.desired.flux.as_deref());
+    flux.map_or(Ok(()), |flux| {
+        Err(PutError::Invalid(vec![FieldError {
+            field: "name".into(),
+            message: format!("it is a part of the fluxConfiguration `{flux}`: write that one"),
+        }]))
+    })
+}
+
 /// What rows are looked for by: the cluster and the name in lower case.
 pub(super) fn keys(id: &ConfigurationId) -> (String, String) {
     (
@@ -373,11 +387,11 @@ pub(super) fn keys(id: &ConfigurationId) -> (String, String) {
     )
 }
 
-fn length<T: AsRef<[u8]>>(column: Option<T>) -> usize {
+pub(super) fn length<T: AsRef<[u8]>>(column: Option<T>) -> usize {
     column.map_or(0, |value| value.as_ref().len())
 }
 
-async fn find(
+pub(super) async fn find(
     sealing: &Sealing,
     connection: &mut AnyConnection,
     cluster: &str,
@@ -398,7 +412,7 @@ async fn find(
     .transpose()
 }
 
-async fn find_settings(
+pub(super) async fn find_settings(
     sealing: &Sealing,
     connection: &mut AnyConnection,
     cluster: &str,
@@ -416,7 +430,7 @@ async fn find_settings(
     Ok(settings.unwrap_or_default())
 }
 
-async fn write(
+pub(super) async fn write(
     sealing: &Sealing,
     connection: &mut AnyConnection,
     cluster: &str,
@@ -425,8 +439,8 @@ async fn write(
 ) -> Result<(), StoreError> {
     sqlx::query(
         "INSERT INTO configuration (cluster, name, id, etag, properties, \
-             created_by, created_at, last_modified_by, last_modified_at) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) \
+             created_by, created_at, last_modified_by, last_modified_at, flux) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) \
          ON CONFLICT (cluster, name) DO UPDATE SET \
              etag = excluded.etag, \
              properties = excluded.properties, \
@@ -446,12 +460,13 @@ async fn write(
     .bind(desired.created_at.to_string())
     .bind(&desired.last_modified_by)
     .bind(desired.last_modified_at.to_string())
+    .bind(&desired.flux)
     .execute(connection)
     .await?;
     Ok(())
 }
 
-async fn write_settings(
+pub(super) async fn write_settings(
     sealing: &Sealing,
     connection: &mut AnyConnection,
     cluster: &str,
@@ -476,7 +491,7 @@ async fn write_settings(
     Ok(())
 }
 
-async fn delete_status(
+pub(super) async fn delete_status(
     connection: &mut AnyConnection,
     cluster: &str,
     name: &str,

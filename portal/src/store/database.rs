@@ -15,7 +15,7 @@ use sqlx::{
 use super::{Location, StoreError, location::Place};
 
 /// The migrations, oldest first. They only ever grow: one that was released is never changed.
-const MIGRATIONS: [(i64, &str, &str); 7] = [
+const MIGRATIONS: [(i64, &str, &str); 8] = [
     (
         1,
         "configurations and tokens",
@@ -43,6 +43,7 @@ const MIGRATIONS: [(i64, &str, &str); 7] = [
         "enrolment",
         include_str!("../../migrations/0007_enrolment.sql"),
     ),
+    (8, "flux", include_str!("../../migrations/0008_flux.sql")),
 ];
 
 /// How long a call waits for its turn on a connection, and for a connection to be made.

@@ -167,10 +167,15 @@ impl Store {
             .bind(name)
             .execute(&mut *transaction)
             .await?;
-        sqlx::query("DELETE FROM configuration WHERE substr(cluster, 1, length($1)) = $1")
-            .bind(prefix)
-            .execute(&mut *transaction)
-            .await?;
+        for query in [
+            "DELETE FROM configuration WHERE substr(cluster, 1, length($1)) = $1",
+            "DELETE FROM flux_configuration WHERE substr(cluster, 1, length($1)) = $1",
+        ] {
+            sqlx::query(query)
+                .bind(&prefix)
+                .execute(&mut *transaction)
+                .await?;
+        }
         // Which clusters there were is not known here.
         self.announce(&mut transaction, "").await?;
         transaction.commit().await?;

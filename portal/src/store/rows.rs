@@ -16,6 +16,8 @@ pub(crate) struct Desired {
     pub(crate) id: String,
     pub(crate) etag: String,
     pub(crate) properties: ConfigurationProperties,
+    /// The name of the Flux configuration that it is a part of.
+    pub(crate) flux: Option<String>,
     pub(crate) created_by: String,
     pub(crate) created_at: Timestamp,
     pub(crate) last_modified_by: String,
@@ -32,7 +34,7 @@ pub(crate) struct WithReport {
 /// The columns that [`Desired`] is read from.
 macro_rules! desired_columns {
     () => {
-        "c.cluster, c.name, c.id, c.etag, c.properties, c.created_by, c.created_at, c.last_modified_by, c.last_modified_at"
+        "c.cluster, c.name, c.id, c.etag, c.properties, c.flux, c.created_by, c.created_at, c.last_modified_by, c.last_modified_at"
     };
 }
 pub(super) use desired_columns;
@@ -43,6 +45,7 @@ impl Desired {
             id: row.try_get("id")?,
             etag: row.try_get("etag")?,
             properties: sealing.read("properties", &key(row)?, row.try_get("properties")?)?,
+            flux: row.try_get("flux")?,
             created_by: row.try_get("created_by")?,
             created_at: timestamp(row, "created_at")?,
             last_modified_by: row.try_get("last_modified_by")?,

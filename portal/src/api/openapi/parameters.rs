@@ -4,7 +4,7 @@ use gitmoor_arm::{CLUSTER_TYPES, MAX_NAME, MAX_RESOURCE_GROUP};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::schemas::NAME;
+use super::schemas::{FLUX_NAME, NAME};
 use crate::api::providers::PROVIDERS;
 
 /// A part of an ARM id: nothing that a URL would have to escape, and not only dots.
@@ -51,6 +51,11 @@ pub(super) fn all(tenant: Uuid) -> Value {
             "sourceControlConfigurationName",
             json!({"type": "string", "pattern": NAME, "minLength": 1, "maxLength": MAX_NAME}),
         ),
+        "fluxConfigurationName": path("fluxConfigurationName", segment()),
+        "newFluxConfigurationName": path(
+            "fluxConfigurationName",
+            json!({"type": "string", "pattern": FLUX_NAME, "minLength": 1, "maxLength": MAX_NAME}),
+        ),
         "tenant": path("tenant", json!({"type": "string", "enum": ["adfs", tenant]})),
         "anyVersion": version(&json!({"type": "string", "pattern": ANY_VERSION})),
         "skipToken": {
@@ -64,6 +69,12 @@ pub(super) fn all(tenant: Uuid) -> Value {
             "in": "query",
             "description": "Such as `resourceType eq 'Microsoft.Kubernetes/connectedClusters' and tagName eq 'env'`.",
             "schema": {"type": "string", "pattern": filter()},
+        },
+        "forceDelete": {
+            "name": "forceDelete",
+            "in": "query",
+            "description": "Makes no difference: what is deleted is gone at once.",
+            "schema": {"type": "string"},
         },
         "expand": {
             "name": "$expand",

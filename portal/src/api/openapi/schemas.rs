@@ -1,21 +1,23 @@
 //! The bodies: what may be sent, and what comes back. Of what is sent only the known fields are
 //! named; others are ignored.
 
-use gitmoor_arm::{
-    MAX_KNOWN_HOSTS, MAX_NAME, MAX_OPERATOR_NAME, MAX_REPOSITORY_URL, MAX_SECRET, MAX_TEXT,
-    ProtectedSettings, RESOURCE_TYPE,
-};
+mod configurations;
+mod directory;
+mod flux;
+
 use serde_json::{Map, Value, json};
 
 use super::component;
 use crate::api::{
     clusters::{self, Kind},
-    login::AUDIENCES,
     tracked::{LOCATION, MAX_LOCATION, MAX_TAG_NAME, MAX_TAG_VALUE, MAX_TAGS},
 };
 
 /// The names of configurations, of their operators and their namespaces.
 pub(super) const NAME: &str = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$";
+
+/// The same, without two hyphens in a row.
+pub(super) const FLUX_NAME: &str = "^[a-z0-9]+(-[a-z0-9]+)*$";
 
 /// Base64, as command lines wrap it.
 const BASE64: &str = "^[A-Za-z0-9+/=\\s]*$";
@@ -24,10 +26,11 @@ const BASE64: &str = "^[A-Za-z0-9+/=\\s]*$";
 pub(super) fn all(url: &str) -> Map<String, Value> {
     let groups = [
         errors(),
-        directory(url),
+        directory::all(url),
         arm(),
         connected_clusters(),
-        configurations(),
+        configurations::all(),
+        flux::all(),
     ];
     let mut all = Map::new();
     for group in groups {
@@ -91,87 +94,6 @@ fn errors() -> Value {
             "error": words(&["invalid_request", "unsupported_grant_type", "invalid_client", "invalid_scope"]),
             "error_description": text(),
             "error_codes": {"type": "array", "items": {"type": "integer"}},
-        })),
-    })
-}
-
-/// What is open to anyone.
-fn directory(url: &str) -> Value {
-    let audiences = AUDIENCES.into_iter().chain([url]);
-    let scopes: Vec<String> = audiences
-        .map(|audience| format!("{audience}/.default"))
-        .collect();
-    let addresses = [
-        "portal",
-        "resourceManager",
-        "graphAudience",
-        "graph",
-        "gallery",
-        "batch",
-        "media",
-        "sqlManagement",
-        "vmImageAliasDoc",
-        "activeDirectoryDataLake",
-    ];
-    let mut metadata = json!({
-        "name": text(),
-        "authentication": object(json!({
-            "loginEndpoint": text(),
-            "audiences": {"type": "array", "items": text()},
-            "tenant": text(),
-            "identityProvider": text(),
-        })),
-        "suffixes": {"type": "object"},
-    });
-    for address in addresses {
-        metadata[address] = json!({"type": "string", "format": "uri"});
-    }
-    let texts = || json!({"type": "array", "items": text()});
-    json!({
-        "Document": object(json!({
-            "openapi": {"type": "string", "const": "3.1.0"},
-            "info": {"type": "object"},
-            "paths": {"type": "object"},
-            "components": {"type": "object"},
-        })),
-        "Metadata": object(metadata),
-        "OpenIdConfiguration": object(json!({
-            "issuer": text(),
-            "access_token_issuer": text(),
-            "authorization_endpoint": text(),
-            "token_endpoint": text(),
-            "device_authorization_endpoint": text(),
-            "jwks_uri": text(),
-            "grant_types_supported": texts(),
-            "response_types_supported": texts(),
-            "subject_types_supported": texts(),
-            "id_token_signing_alg_values_supported": texts(),
-            "token_endpoint_auth_methods_supported": texts(),
-            "token_endpoint_auth_signing_alg_values_supported": texts(),
-        })),
-        "KeySet": object(json!({
-            "keys": {"type": "array", "minItems": 1, "items": object(json!({
-                "kty": text(), "crv": text(), "alg": text(), "use": text(), "kid": text(),
-                "x": text(), "y": text(),
-            }))},
-        })),
-        "TokenRequest": {
-            "type": "object",
-            "required": ["grant_type", "client_id", "scope", "client_secret"],
-            "description": "In the place of `client_secret` there may be `client_assertion` and \
-                `client_assertion_type`, and in that of `scope` a `resource`.",
-            "properties": {
-                "grant_type": {"type": "string", "const": "client_credentials"},
-                "client_id": {"type": "string", "format": "uuid"},
-                "client_secret": {"type": "string", "minLength": 1},
-                "scope": {"type": "string", "enum": scopes},
-            },
-        },
-        "Token": object(json!({
-            "token_type": {"type": "string", "const": "Bearer"},
-            "expires_in": {"type": "integer", "minimum": 1},
-            "ext_expires_in": {"type": "integer"},
-            "access_token": text(),
         })),
     })
 }
@@ -337,125 +259,6 @@ fn connected_clusters() -> Value {
                 },
                 "properties": {"type": "object", "properties": writable},
             },
-        },
-    })
-}
-
-fn configurations() -> Value {
-    let name = |max: usize| {
-        json!({
-            "type": ["string", "null"], "pattern": format!("{NAME}|^$"), "maxLength": max,
-        })
-    };
-    let bounded = |max: usize| json!({"type": ["string", "null"], "maxLength": max});
-    let secret = json!({"type": ["string", "null"], "pattern": BASE64, "maxLength": MAX_SECRET});
-    let mut secrets = Map::new();
-    for name in [
-        ProtectedSettings::SSH_PRIVATE_KEY,
-        ProtectedSettings::HTTPS_USER,
-        ProtectedSettings::HTTPS_KEY,
-    ] {
-        secrets.insert(name.to_owned(), secret.clone());
-    }
-    json!({
-        "SourceControlConfiguration": {
-            "type": "object",
-            "required": ["id", "name", "type", "etag", "properties"],
-            "properties": {
-                "id": text(),
-                "name": {"type": "string", "pattern": NAME, "maxLength": MAX_NAME},
-                "type": {"type": "string", "const": RESOURCE_TYPE},
-                "etag": text(),
-                "systemData": schema("SystemData"),
-                "properties": schema("SourceControlConfigurationProperties"),
-            },
-        },
-        "SourceControlConfigurationProperties": {
-            "type": "object",
-            "required": [
-                "repositoryUrl", "operatorNamespace", "operatorType", "operatorParams",
-                "operatorScope", "enableHelmOperator", "helmOperatorProperties",
-                "repositoryPublicKey", "provisioningState", "complianceStatus",
-            ],
-            "properties": {
-                "repositoryUrl": text(),
-                "operatorNamespace": text(),
-                "operatorInstanceName": text(),
-                "operatorType": {"type": "string", "const": "Flux"},
-                "operatorParams": text(),
-                "operatorScope": words(&["cluster", "namespace"]),
-                "sshKnownHostsContents": text(),
-                "configurationProtectedSettings": {
-                    "type": "object",
-                    "description": "Always empty: secrets are never given back.",
-                    "maxProperties": 0,
-                },
-                "enableHelmOperator": {
-                    "type": ["boolean", "string"],
-                    "description": "A text in 2019-11-01-preview.",
-                },
-                "helmOperatorProperties": object(json!({"chartVersion": text(), "chartValues": text()})),
-                "repositoryPublicKey": text(),
-                "provisioningState": {"type": "string", "const": "Succeeded"},
-                "complianceStatus": object(json!({
-                    "complianceState": words(&["Pending", "Compliant", "Noncompliant", "Installed", "Failed"]),
-                    "lastConfigApplied": {"type": "string", "format": "date-time"},
-                    "message": {"type": "string", "contentMediaType": "application/json"},
-                    "messageLevel": words(&["Error", "Warning", "Information"]),
-                })),
-            },
-        },
-        "SourceControlConfigurationList": list("SourceControlConfiguration"),
-        "SourceControlConfigurationPut": {
-            "type": "object",
-            "required": ["properties"],
-            "properties": {"properties": {
-                "type": "object",
-                "required": ["repositoryUrl"],
-                "properties": {
-                    "repositoryUrl": {
-                        "type": "string",
-                        "description": "https://host/path, ssh://user@host/path or user@host:path.",
-                        "minLength": 1,
-                        "maxLength": MAX_REPOSITORY_URL,
-                        "examples": ["https://git.example.net/blue/deploy.git"],
-                    },
-                    "operatorNamespace": name(MAX_OPERATOR_NAME),
-                    "operatorInstanceName": name(MAX_OPERATOR_NAME),
-                    "operatorType": {"type": ["string", "null"], "enum": ["Flux", "flux", "", null]},
-                    "operatorParams": {
-                        "type": ["string", "null"],
-                        "description": "Flags of Flux v1. Those that would make a difference and are not followed are refused by name.",
-                        "maxLength": MAX_TEXT,
-                        "examples": ["--git-branch=main --git-path=prod --sync-garbage-collection"],
-                    },
-                    "operatorScope": {
-                        "type": ["string", "null"], "enum": ["cluster", "namespace", "", null],
-                    },
-                    "sshKnownHostsContents": {
-                        "type": ["string", "null"],
-                        "description": "A known_hosts file in base64.",
-                        "pattern": BASE64,
-                        "maxLength": MAX_KNOWN_HOSTS,
-                    },
-                    "configurationProtectedSettings": {
-                        "type": ["object", "null"],
-                        "description": "Absent keeps what is there; an empty object or null takes it away. The values are in base64.",
-                        "properties": secrets,
-                        "additionalProperties": false,
-                    },
-                    "enableHelmOperator": {
-                        "type": ["boolean", "null"],
-                        "description": "Also a text in 2019-11-01-preview.",
-                    },
-                    "helmOperatorProperties": {
-                        "type": ["object", "null"],
-                        "properties": {
-                            "chartVersion": bounded(MAX_TEXT), "chartValues": bounded(MAX_TEXT),
-                        },
-                    },
-                },
-            }},
         },
     })
 }

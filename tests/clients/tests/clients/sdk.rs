@@ -37,3 +37,8 @@ async fn kubernetesconfiguration_3_1() -> Result<()> {
 async fn hybridkubernetes() -> Result<()> {
     python("sdk-3.1", "clusters.py").await
 }
+
+#[tokio::test]
+async fn fluxconfigurations() -> Result<()> {
+    python("sdk-3.1", "flux.py").await
+}

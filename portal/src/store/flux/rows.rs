@@ -1,0 +1,219 @@
+//! The rows of Flux configurations, and those of their parts among the configurations.
+
+use gitmoor_arm::{FieldError, FluxProperties, ProtectedSettings, flux_parts, part_name};
+use sqlx::{AnyConnection, Row as _, any::AnyRow};
+use uuid::Uuid;
+
+use super::{FluxPart, FluxRecord};
+use crate::store::{
+    PutError, Store, StoreError,
+    configurations::{delete_status, find, find_settings, length, write, write_settings},
+    rows::{self, Desired, broken, row_key, timestamp},
+};
+
+impl Store {
+    pub(super) async fn find_flux(
+        &self,
+        connection: &mut AnyConnection,
+        cluster: &str,
+        name: &str,
+    ) -> Result<Option<(FluxRecord, ProtectedSettings)>, StoreError> {
+        let row = sqlx::query("SELECT * FROM flux_configuration WHERE cluster = $1 AND name = $2")
+            .bind(cluster)
+            .bind(name)
+            .fetch_optional(&mut *connection)
+            .await?;
+        let Some(row) = row else { return Ok(None) };
+        let (mut record, settings) = self.read_flux(&row)?;
+        record.parts = self.parts(connection, cluster, name).await?.0;
+        Ok(Some((record, settings)))
+    }
+
+    pub(super) fn read_flux(
+        &self,
+        row: &AnyRow,
+    ) -> Result<(FluxRecord, ProtectedSettings), StoreError> {
+        let key = row_key(row.try_get("cluster")?, row.try_get("name")?);
+        let id: &str = row.try_get("id")?;
+        let settings = rows::settings(&self.sealing, row, &flux_key(&key))?;
+        let properties = row.try_get("properties")?;
+        let record = FluxRecord {
+            id: id.parse().map_err(|error| broken("id", error))?,
+            etag: row.try_get("etag")?,
+            properties: self
+                .sealing
+                .read("properties", &flux_key(&key), properties)?,
+            created_by: row.try_get("created_by")?,
+            created_at: timestamp(row, "created_at")?,
+            last_modified_by: row.try_get("last_modified_by")?,
+            last_modified_at: timestamp(row, "last_modified_at")?,
+            parts: Vec::new(),
+        };
+        Ok((record, settings.unwrap_or_default()))
+    }
+
+    /// Its parts with their reports, and how long those are.
+    pub(super) async fn parts(
+        &self,
+        connection: &mut AnyConnection,
+        cluster: &str,
+        name: &str,
+    ) -> Result<(Vec<FluxPart>, usize), StoreError> {
+        let rows = sqlx::query(
+            "SELECT c.name, s.report, s.summary FROM configuration c \
+             LEFT JOIN status s ON s.cluster = c.cluster AND s.name = c.name \
+             WHERE c.cluster = $1 AND c.flux = $2 ORDER BY c.name",
+        )
+        .bind(cluster)
+        .bind(name)
+        .fetch_all(connection)
+        .await?;
+        let mut bytes = 0;
+        let parts: Result<Vec<FluxPart>, StoreError> = rows
+            .iter()
+            .map(|row| {
+                let name: String = row.try_get("name")?;
+                let key = row_key(cluster, &name);
+                let report: Option<&[u8]> = row.try_get("report")?;
+                let summary: Option<&[u8]> = row.try_get("summary")?;
+                bytes += length(report);
+                let reported = report.zip(summary).map(|(report, summary)| {
+                    let report = self.sealing.read("report", &key, report)?;
+                    let summary = self.sealing.read("summary", &key, summary)?;
+                    Ok::<_, StoreError>((report, summary))
+                });
+                Ok(FluxPart {
+                    reported: reported.transpose()?,
+                    name,
+                })
+            })
+            .collect();
+        Ok((parts?, bytes))
+    }
+
+    pub(super) async fn write_flux(
+        &self,
+        connection: &mut AnyConnection,
+        cluster: &str,
+        name: &str,
+        record: &FluxRecord,
+        settings: &ProtectedSettings,
+    ) -> Result<(), StoreError> {
+        let key = flux_key(&row_key(cluster, name));
+        sqlx::query(
+            "INSERT INTO flux_configuration (cluster, name, id, etag, properties, settings, \
+                 created_by, created_at, last_modified_by, last_modified_at) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) \
+             ON CONFLICT (cluster, name) DO UPDATE SET \
+                 etag = excluded.etag, \
+                 properties = excluded.properties, \
+                 settings = excluded.settings, \
+                 last_modified_by = excluded.last_modified_by, \
+                 last_modified_at = excluded.last_modified_at",
+        )
+        .bind(cluster)
+        .bind(name)
+        .bind(record.id.as_str())
+        .bind(&record.etag)
+        .bind(self.sealing.json("properties", &key, &record.properties)?)
+        .bind(
+            self.sealing
+                .seal("settings", &key, &rows::settings_bytes(settings))?,
+        )
+        .bind(&record.created_by)
+        .bind(record.created_at.to_string())
+        .bind(&record.last_modified_by)
+        .bind(record.last_modified_at.to_string())
+        .execute(connection)
+        .await?;
+        Ok(())
+    }
+
+    /// Brings the configurations of the kustomizations to what is desired.
+    pub(super) async fn write_parts(
+        &self,
+        connection: &mut AnyConnection,
+        cluster: &str,
+        name: &str,
+        record: &FluxRecord,
+        settings: &ProtectedSettings,
+    ) -> Result<(), PutError> {
+        let desired = flux_parts(name, &record.properties, settings);
+        let taken = self
+            .taken(connection, cluster, name, &record.properties)
+            .await?;
+        if !taken.is_empty() {
+            return Err(PutError::Invalid(taken));
+        }
+        let there: Vec<String> =
+            sqlx::query_scalar("SELECT name FROM configuration WHERE cluster = $1 AND flux = $2")
+                .bind(cluster)
+                .bind(name)
+                .fetch_all(&mut *connection)
+                .await?;
+        for gone in there {
+            if desired.iter().any(|(part, _)| *part == gone) {
+                continue;
+            }
+            sqlx::query("DELETE FROM configuration WHERE cluster = $1 AND name = $2")
+                .bind(cluster)
+                .bind(gone)
+                .execute(&mut *connection)
+                .await?;
+        }
+        for (part, mut properties) in desired {
+            let secrets = properties.configuration_protected_settings.take();
+            let secrets = secrets.unwrap_or_default();
+            let old = find(&self.sealing, connection, cluster, &part).await?;
+            if let Some(old) = &old
+                && old.desired.properties == properties
+                && find_settings(&self.sealing, connection, cluster, &part).await? == secrets
+            {
+                continue;
+            }
+            let id = record.id.cluster().configuration(&part);
+            let id = id.map_err(|error| broken("id", error))?;
+            let desired = Desired {
+                id: id.as_str().to_owned(),
+                etag: Uuid::new_v4().to_string(),
+                properties,
+                flux: Some(name.to_owned()),
+                created_by: record.created_by.clone(),
+                created_at: record.created_at,
+                last_modified_by: record.last_modified_by.clone(),
+                last_modified_at: record.last_modified_at,
+            };
+            write(&self.sealing, connection, cluster, &part, &desired).await?;
+            write_settings(&self.sealing, connection, cluster, &part, &secrets).await?;
+            delete_status(connection, cluster, &part).await?;
+        }
+        Ok(())
+    }
+
+    /// Kustomizations whose place another configuration has.
+    async fn taken(
+        &self,
+        connection: &mut AnyConnection,
+        cluster: &str,
+        name: &str,
+        properties: &FluxProperties,
+    ) -> Result<Vec<FieldError>, StoreError> {
+        let mut errors = Vec::new();
+        for own in properties.kustomizations.keys() {
+            let part = part_name(name, own);
+            let found = find(&self.sealing, connection, cluster, &part).await?;
+            if found.is_some_and(|found| found.desired.flux.as_deref() != Some(name)) {
+                errors.push(FieldError {
+                    field: format!("properties.kustomizations.{own}"),
+                    message: format!("there is a sourceControlConfiguration `{part}` already"),
+                });
+            }
+        }
+        Ok(errors)
+    }
+}
+
+/// What its values are sealed for: not the same as of a configuration of that name.
+fn flux_key(key: &str) -> String {
+    format!("flux {key}")
+}
