@@ -31,6 +31,7 @@ const SUSPEND: &str = "gitmoor-suspend";
 const REQUESTED_AT: &str = "gitmoor-requested-at";
 const TIMEOUT: &str = "gitmoor-timeout";
 const DEPENDS_ON: &str = "gitmoor-depends-on";
+const CONFIRM_PRUNE: &str = "gitmoor-confirm-prune";
 
 /// The flags of an operator.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -58,6 +59,9 @@ pub struct OperatorParams {
     /// `--gitmoor-depends-on`, separated by commas: configurations of the same namespace that must be
     /// ready first.
     pub depends_on: Vec<String>,
+    /// `--gitmoor-confirm-prune`: the commit whose deletions someone has confirmed, as at least seven
+    /// digits of its id.
+    pub confirm_prune: Option<String>,
     /// The other flags that were given and have no effect, by name.
     pub without_effect: Vec<String>,
 }
@@ -113,6 +117,9 @@ impl OperatorParams {
                 Effect::Suspend => read_switch(&last).map(|on| params.suspend = on),
                 Effect::RequestedAt => {
                     check_requested_at(&last).map(|()| params.requested_at = Some(last))
+                }
+                Effect::ConfirmPrune => {
+                    check_commit(&last).map(|()| params.confirm_prune = Some(last))
                 }
                 Effect::None => {
                     params.without_effect.push(flag.clone());
@@ -298,6 +305,16 @@ fn check_requested_at(value: &str) -> Result<(), String> {
         return Err(format!(
             "write a date such as 2026-11-23T05:00:00Z, at most {MAX_REQUESTED_AT} characters"
         ));
+    }
+    Ok(())
+}
+
+fn check_commit(value: &str) -> Result<(), String> {
+    let digits = value
+        .bytes()
+        .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    if !digits || !(7..=40).contains(&value.len()) {
+        return Err("write the id of a commit: 7 to 40 of the digits 0-9 and a-f".to_owned());
     }
     Ok(())
 }

@@ -13,8 +13,8 @@ pub use configuration::{
 };
 pub use duration::{DurationError, GoDuration};
 pub use status::{
-    Counts, MAX_OBJECTS, MAX_PROBLEMS, ObjectState, Problem, SourceControlConfigurationStatus,
-    conditions, reasons,
+    Commit, Counts, MAX_OBJECTS, MAX_PROBLEMS, ObjectState, Problem,
+    SourceControlConfigurationStatus, conditions, reasons,
 };
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;

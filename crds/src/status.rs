@@ -58,6 +58,10 @@ pub struct SourceControlConfigurationStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub applied_revision: Option<String>,
 
+    /// Who wrote the commit `appliedRevision`, and when.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub applied_commit: Option<Commit>,
+
     /// When `appliedRevision` was reached.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_applied_time: Option<Time>,
@@ -118,6 +122,18 @@ pub struct Counts {
     pub unhealthy: u32,
     /// Problems, those that `problems` does not list included.
     pub problems: u32,
+}
+
+/// Who wrote a commit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Commit {
+    /// The author's name, as the commit says it; nobody has checked it.
+    pub author: String,
+    /// When, as the commit says it.
+    pub authored_at: Time,
+    /// The first line of its message.
+    pub title: String,
 }
 
 /// How an object fares.

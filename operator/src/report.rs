@@ -6,15 +6,18 @@ mod writer;
 use std::collections::BTreeSet;
 
 use gitmoor_crds::{
-    Counts, MAX_PROBLEMS, ObjectState, Problem as Reported, SourceControlConfigurationStatus,
-    conditions, reasons,
+    Commit, Counts, MAX_PROBLEMS, ObjectState, Problem as Reported,
+    SourceControlConfigurationStatus, conditions, reasons,
 };
 use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::{Condition, Time},
     jiff::Timestamp,
 };
 
-use crate::{Problem, snapshot::CommitId};
+use crate::{
+    Problem,
+    snapshot::{Author, CommitId},
+};
 
 pub use writer::{Reporter, WriteError};
 
@@ -44,10 +47,14 @@ pub struct Facts {
     pub progress: Option<String>,
     /// The commit that was tried last.
     pub attempted: Option<CommitId>,
+    /// Who wrote that.
+    pub author: Author,
     /// The commit that was gone through to the end last.
     pub applied: Option<CommitId>,
     /// When.
     pub applied_at: Option<Timestamp>,
+    /// Who wrote it.
+    pub applied_author: Option<Author>,
     /// How many objects there are.
     pub counts: Counts,
     /// How the objects fare, as far as a status says it.
@@ -87,6 +94,11 @@ pub fn status(
             .applied_at
             .map(Time)
             .or_else(|| before.last_applied_time.clone()),
+        applied_commit: facts
+            .applied_author
+            .as_ref()
+            .and_then(commit_of)
+            .or_else(|| before.applied_commit.clone()),
         objects: facts.applied.map(|_| counts).or(before.objects),
         inventory: match facts.applied {
             Some(_) => facts.inventory.clone(),
@@ -99,6 +111,15 @@ pub fn status(
         instance: Some(facts.instance.clone()),
         repository_public_key: before.repository_public_key.clone(),
     }
+}
+
+/// Who wrote a commit, as a status has it; nothing where the commit's date is none.
+fn commit_of(author: &Author) -> Option<Commit> {
+    Some(Commit {
+        author: author.name.clone(),
+        authored_at: Time(Timestamp::from_second(author.seconds).ok()?),
+        title: author.title.clone(),
+    })
 }
 
 /// A problem as a status has it.

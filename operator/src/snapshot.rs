@@ -55,11 +55,24 @@ pub struct File {
     pub kind: FileKind,
 }
 
+/// Who wrote a commit, as the commit says: nobody has checked it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Author {
+    /// The name.
+    pub name: String,
+    /// When, in seconds since 1970.
+    pub seconds: i64,
+    /// The first line of the message.
+    pub title: String,
+}
+
 /// One commit.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
     /// Which.
     pub commit: CommitId,
+    /// Who wrote it.
+    pub author: Author,
     /// Every file of the commit, ordered by path.
     pub files: Vec<File>,
 }

@@ -12,7 +12,8 @@
 //! | `Ready` is `False` else | `Noncompliant` | `Error` |
 
 use gitmoor_arm::{
-    ComplianceState, MessageLevel, ObjectCounts, ObjectState, Problem, StatusReport, Timestamp,
+    Commit, ComplianceState, MessageLevel, ObjectCounts, ObjectState, Problem, StatusReport,
+    Timestamp,
 };
 use gitmoor_crds::{
     SourceControlConfiguration, SourceControlConfigurationStatus,
@@ -44,6 +45,13 @@ pub(super) fn report(
             .and_then(|time| time.0.to_string().parse::<Timestamp>().ok()),
         attempted_revision: status.attempted_revision.clone(),
         applied_revision: status.applied_revision.clone(),
+        applied_commit: status.applied_commit.as_ref().and_then(|commit| {
+            Some(Commit {
+                author: commit.author.clone(),
+                authored_at: commit.authored_at.0.to_string().parse().ok()?,
+                title: commit.title.clone(),
+            })
+        }),
         objects: status.objects.map(|counts| ObjectCounts {
             total: counts.total,
             changed: counts.changed,

@@ -8,7 +8,10 @@ use gitmoor_arm::{
     ClusterId, ConfigurationId, ConfigurationProperties, OperatorParams, OperatorScope,
     ProtectedSettings, Secret, SourceControlConfiguration,
 };
-use gitmoor_crds::{Credentials, GoDuration, Scope, SourceControlConfigurationSpec};
+use gitmoor_crds::{
+    ANNOTATION_CONFIRM_PRUNE, ANNOTATION_REQUESTED_AT, Credentials, GoDuration, Scope,
+    SourceControlConfigurationSpec,
+};
 use k8s_openapi::ByteString;
 
 use crate::{configurations::Key, pair::Pair};
@@ -21,6 +24,8 @@ pub(super) struct Desired {
     pub(super) spec: SourceControlConfigurationSpec,
     /// When someone asked for a sync; any new value is one more.
     pub(super) requested_at: Option<String>,
+    /// The commit whose deletions someone has confirmed.
+    pub(super) confirm_prune: Option<String>,
     /// What the Secret holds that `spec.credentials` names; nothing when ARM has told of none.
     pub(super) credentials: Option<BTreeMap<&'static str, ByteString>>,
 }
@@ -45,7 +50,7 @@ impl Desired {
         // The rules have named the fields at fault already; should they have missed one, what
         // cannot be read here says so itself.
         match (id, spec, credentials) {
-            (Ok(id), Ok((mut spec, requested_at)), Ok(credentials)) if faults.is_empty() => {
+            (Ok(id), Ok((mut spec, asked)), Ok(credentials)) if faults.is_empty() => {
                 let key = Key {
                     namespace: properties.operator_namespace().to_owned(),
                     name: name.to_owned(),
@@ -57,7 +62,8 @@ impl Desired {
                     id,
                     key,
                     spec,
-                    requested_at,
+                    requested_at: asked.requested_at,
+                    confirm_prune: asked.confirm_prune,
                     credentials,
                 })
             }
@@ -72,6 +78,18 @@ impl Desired {
                 Err(faults)
             }
         }
+    }
+
+    /// What is said in annotations.
+    pub(super) fn annotations(&self) -> BTreeMap<&str, &str> {
+        let asked = [
+            (ANNOTATION_REQUESTED_AT, &self.requested_at),
+            (ANNOTATION_CONFIRM_PRUNE, &self.confirm_prune),
+        ];
+        let said = asked
+            .into_iter()
+            .filter_map(|(name, value)| Some((name, value.as_deref()?)));
+        said.collect()
     }
 
     /// The operator that serves it.
@@ -89,10 +107,15 @@ pub(super) fn secret_name(key: &Key) -> String {
     format!("gitmoor.{}.{}", key.namespace, key.name)
 }
 
-/// The spec, and when someone asked for a sync.
+/// What is asked of the operator beside the spec.
+struct Asked {
+    requested_at: Option<String>,
+    confirm_prune: Option<String>,
+}
+
 fn spec(
     properties: &ConfigurationProperties,
-) -> Result<(SourceControlConfigurationSpec, Option<String>), String> {
+) -> Result<(SourceControlConfigurationSpec, Asked), String> {
     let url = properties.repository_url.as_deref().unwrap_or_default();
     let url = gitmoor_arm::repository_url(url).map_err(|error| error.to_string())?;
     let params = OperatorParams::parse(properties.operator_params()).map_err(|problems| {
@@ -118,7 +141,11 @@ fn spec(
     spec.depends_on = params.depends_on;
     spec.prune = params.garbage_collection;
     spec.suspend = params.suspend;
-    Ok((spec, params.requested_at))
+    let asked = Asked {
+        requested_at: params.requested_at,
+        confirm_prune: params.confirm_prune,
+    };
+    Ok((spec, asked))
 }
 
 /// The keys are those that `spec.credentials` documents.

@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use futures::{StreamExt as _, stream};
 use gitmoor_arm::ClusterId;
-use gitmoor_crds::{ANNOTATION_ARM_ID, ANNOTATION_REQUESTED_AT, Scope, SourceControlConfiguration};
+use gitmoor_crds::{ANNOTATION_ARM_ID, Scope, SourceControlConfiguration};
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::{
     Api, Client, Resource as _, ResourceExt as _,
@@ -88,7 +88,7 @@ impl Settler {
             key: desired.key.clone(),
             generation: live.as_ref().and_then(|live| live.metadata.generation),
             obstacle: None,
-            digest: digest(&(&desired.spec, &desired.requested_at, &desired.credentials)),
+            digest: digest(&(&desired.spec, desired.annotations(), &desired.credentials)),
             credentials: before.and_then(|before| before.credentials),
         };
         if let Err(fault) = self.check(&desired, live.as_deref()) {
@@ -153,11 +153,11 @@ impl Settler {
         if desired.credentials.is_none() && !withdrawn {
             spec.credentials = None;
         }
-        spec == desired.spec
-            && desired
-                .requested_at
-                .as_ref()
-                .is_none_or(|at| live.annotations().get(ANNOTATION_REQUESTED_AT) == Some(at))
+        let says = |(name, value): (&str, &str)| {
+            let live = live.annotations().get(name);
+            live.is_some_and(|live| live == value)
+        };
+        spec == desired.spec && desired.annotations().into_iter().all(says)
     }
 
     async fn write(
@@ -192,10 +192,8 @@ impl Settler {
     ) -> Result<SourceControlConfiguration, kube::Error> {
         let api: Api<SourceControlConfiguration> =
             Api::namespaced(self.client.clone(), &desired.key.namespace);
-        let mut annotations = json!({ANNOTATION_ARM_ID: desired.id.as_str()});
-        if let Some(at) = &desired.requested_at {
-            annotations[ANNOTATION_REQUESTED_AT] = json!(at);
-        }
+        let mut annotations = desired.annotations();
+        annotations.insert(ANNOTATION_ARM_ID, desired.id.as_str());
         let patch = json!({
             "apiVersion": SourceControlConfiguration::api_version(&()),
             "kind": SourceControlConfiguration::kind(&()),

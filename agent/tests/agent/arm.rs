@@ -177,6 +177,13 @@ async fn a_configuration_is_suspended_and_its_sync_requested_from_arm() {
         })
         .await;
     }
+    put("--gitmoor-confirm-prune=8e1f0c7a");
+    eventually("its deletions are confirmed", || async {
+        let live = wait(&ground, "arm-still", "blue").await;
+        let confirmed = live.annotations().get("gitmoor.io/confirm-prune");
+        confirmed.is_some_and(|commit| commit == "8e1f0c7a")
+    })
+    .await;
     agent.stop().await;
 }
 

@@ -21,6 +21,7 @@ pub(super) enum Effect {
     RequestedAt,
     Timeout,
     DependsOn,
+    ConfirmPrune,
     /// It makes no difference.
     None,
     /// Something that Gitmoor does not do and whose absence would change what is applied.
@@ -116,6 +117,7 @@ pub(super) fn effect(name: &str) -> Effect {
         super::REQUESTED_AT => Effect::RequestedAt,
         super::TIMEOUT => Effect::Timeout,
         super::DEPENDS_ON => Effect::DependsOn,
+        super::CONFIRM_PRUNE => Effect::ConfirmPrune,
         "git-url" => Effect::Refused("the repository is named by repositoryUrl alone"),
         "k8s-allow-namespace" | "k8s-namespace-whitelist" => {
             Effect::Refused("namespaces are bounded by operatorScope: use the scope namespace")

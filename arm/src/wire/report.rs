@@ -48,6 +48,9 @@ pub struct StatusReport {
     /// The commit that was last gone through to the end.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub applied_revision: Option<String>,
+    /// Who wrote that, and when.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub applied_commit: Option<Commit>,
     /// How many objects there are, and in which state.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub objects: Option<ObjectCounts>,
@@ -78,6 +81,10 @@ impl StatusReport {
             cut(&mut problem.reason);
             cut(&mut problem.message);
             problem.object.iter_mut().for_each(cut);
+        }
+        if let Some(commit) = &mut self.applied_commit {
+            cut_to(MAX_STATE, &mut commit.author);
+            cut_to(MAX_STATE, &mut commit.title);
         }
         self.inventory.truncate(MAX_OBJECTS);
         for state in &mut self.inventory {
@@ -141,6 +148,18 @@ pub struct ObjectCounts {
     pub healed: u32,
     /// Problems, those that are not listed included.
     pub problems: u32,
+}
+
+/// Who wrote a commit, as the commit says; nobody has checked it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Commit {
+    /// The author's name.
+    pub author: String,
+    /// When.
+    pub authored_at: Timestamp,
+    /// The first line of its message.
+    pub title: String,
 }
 
 /// How an object fares.

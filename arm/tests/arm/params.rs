@@ -180,6 +180,20 @@ fn a_configuration_is_suspended_and_its_sync_requested_by_flags_of_our_own() {
 }
 
 #[test]
+fn deletions_are_confirmed_for_one_commit() {
+    let params = parsed("--gitmoor-confirm-prune=8e1f0c7");
+    assert_eq!(params.confirm_prune.as_deref(), Some("8e1f0c7"));
+    for value in ["", "8e1f0c", "HEAD~12", "8E1F0C7", &"1".repeat(41)] {
+        let text = format!("--gitmoor-confirm-prune='{value}'");
+        assert_eq!(
+            flags_at_fault(&text),
+            ["--gitmoor-confirm-prune"],
+            "{value}"
+        );
+    }
+}
+
+#[test]
 fn flags_are_changed_and_the_others_kept() {
     let suspended = Some("");
     let table = [

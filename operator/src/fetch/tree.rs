@@ -3,7 +3,7 @@
 use git2::{Oid, Repository, Tree, TreeEntry};
 
 use super::{Error, disk::damaged};
-use crate::snapshot::{BlobId, CommitId, File, FileKind, Snapshot};
+use crate::snapshot::{Author, BlobId, CommitId, File, FileKind, Snapshot};
 
 /// How many files and folders a commit may have. A few small objects can name each other so that
 /// they unfold to any number.
@@ -19,10 +19,8 @@ const DEPTH: usize = 64;
 pub(super) fn snapshot(repository: &Repository, commit: CommitId) -> Result<Snapshot, Error> {
     let disk = |error: git2::Error| damaged(&error);
     let oid = Oid::from_bytes(&commit.0).map_err(disk)?;
-    let tree = repository
-        .find_commit(oid)
-        .and_then(|one| one.tree())
-        .map_err(disk)?;
+    let found = repository.find_commit(oid).map_err(disk)?;
+    let tree = found.tree().map_err(disk)?;
     let mut walk = Walk {
         repository,
         path: String::new(),
@@ -34,7 +32,29 @@ pub(super) fn snapshot(repository: &Repository, commit: CommitId) -> Result<Snap
     let mut files = walk.files;
     // Git orders a folder as if its name ended with a slash.
     files.sort_unstable_by(|a, b| a.path.cmp(&b.path));
-    Ok(Snapshot { commit, files })
+    Ok(Snapshot {
+        commit,
+        author: author(&found),
+        files,
+    })
+}
+
+fn author(commit: &git2::Commit<'_>) -> Author {
+    /// A name or a title, in characters.
+    const LONGEST: usize = 200;
+    let line = |bytes: &[u8]| -> String {
+        let text = String::from_utf8_lossy(bytes);
+        let plain = text.chars().filter(|one| !one.is_control());
+        plain.take(LONGEST).collect()
+    };
+    let author = commit.author();
+    let message = commit.message_bytes();
+    let end = message.iter().position(|byte| *byte == b'\n');
+    Author {
+        name: line(author.name_bytes()),
+        seconds: author.when().seconds(),
+        title: line(&message[..end.unwrap_or(message.len())]),
+    }
 }
 
 struct Walk<'a> {

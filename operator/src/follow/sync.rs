@@ -72,18 +72,22 @@ impl Follow {
         let span = tracing::info_span!("read");
         let read = tokio::task::spawn_blocking(move || {
             let _entered = span.entered();
-            let result = store
-                .snapshot(commit)
-                .map(|snapshot| reader.read(&snapshot.files, &paths, &store));
+            let result = store.snapshot(commit).map(|snapshot| {
+                (
+                    reader.read(&snapshot.files, &paths, &store),
+                    snapshot.author,
+                )
+            });
             (reader, result)
         });
         let (reader, result) = read.await.expect("the reader does not panic");
         self.reader = reader;
-        let (manifests, problems) = match result {
+        let ((manifests, problems), author) = match result {
             Ok(read) => read,
             Err(error) => return self.obstructed(super::source::obstacle(&error)),
         };
         self.facts.attempted = Some(commit);
+        self.facts.author = author;
         self.meter.took(Part::Read, started.elapsed());
         tracing::debug!(%commit, objects = manifests.declared.len(), took = ?started.elapsed(), "read");
         for problem in &problems {
@@ -184,6 +188,7 @@ impl Follow {
         if self.facts.applied != Some(commit) {
             self.facts.applied = Some(commit);
             self.facts.applied_at = Some(Timestamp::now());
+            self.facts.applied_author = Some(self.facts.author.clone());
         }
         let kinds_awaited = self.plan_problems.iter().any(awaits_a_kind);
         self.coming.await_kinds(&self.tenant.client, kinds_awaited);

@@ -38,6 +38,22 @@ struct Entry {
     what: String,
 }
 
+/// Who wrote a commit.
+struct Written {
+    author: String,
+    at: Option<When>,
+    title: String,
+}
+
+/// An object and how it fares.
+struct Object {
+    name: String,
+    /// How it is drawn.
+    slug: &'static str,
+    health: String,
+    message: String,
+}
+
 /// A number and what it counts.
 struct Count {
     number: u32,
@@ -64,9 +80,14 @@ struct Configuration {
     prune: bool,
     suspended: bool,
     applied: Option<Commit>,
+    written: Option<Written>,
     attempted: Option<Commit>,
+    /// The commit whose deletions wait for someone to confirm them.
+    guarded: Option<Commit>,
     last_applied: Option<When>,
     counts: Vec<Count>,
+    objects: Vec<Object>,
+    unlisted: usize,
     problems: Vec<Line>,
     omitted: u32,
     deploy_key: String,
@@ -130,8 +151,30 @@ pub(super) async fn show(
         applied: commit(&report.applied_revision),
         attempted: commit(&report.attempted_revision)
             .filter(|_| report.attempted_revision != report.applied_revision),
+        written: report.applied_commit.as_ref().map(|commit| Written {
+            author: shown(&commit.author),
+            at: When::maybe(Some(commit.authored_at), now),
+            title: shown(&commit.title),
+        }),
+        guarded: commit(&report.attempted_revision).filter(|_| is_guarded(&report)),
         last_applied: When::maybe(report.last_config_applied, now),
         counts: counts(&report),
+        unlisted: unlisted(&report),
+        objects: report
+            .inventory
+            .iter()
+            .map(|state| Object {
+                name: shown(&state.object),
+                slug: match state.health.as_str() {
+                    "Current" => State::Compliant,
+                    "Failed" | "NotFound" => State::Failed,
+                    _ => State::Pending,
+                }
+                .slug(),
+                health: shown(&state.health),
+                message: shown(&state.message),
+            })
+            .collect(),
         problems: report
             .problems
             .iter()
@@ -172,6 +215,20 @@ fn message(report: &StatusReport, state: State) -> String {
         _ => "",
     };
     text.to_owned()
+}
+
+/// Whether there are deletions that wait for someone to confirm them.
+fn is_guarded(report: &StatusReport) -> bool {
+    report
+        .problems
+        .iter()
+        .any(|problem| problem.reason == "Guarded")
+}
+
+/// How many objects are not listed one by one.
+fn unlisted(report: &StatusReport) -> usize {
+    let total = report.objects.map_or(0, |objects| objects.total);
+    usize::try_from(total).map_or(0, |total| total.saturating_sub(report.inventory.len()))
 }
 
 fn counts(report: &StatusReport) -> Vec<Count> {

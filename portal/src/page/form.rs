@@ -19,7 +19,11 @@ const FLAGS: [&str; 4] = [
 ];
 
 /// The flags that are set by buttons.
-const BUTTONS: [&str; 2] = ["gitmoor-suspend", "gitmoor-requested-at"];
+const BUTTONS: [&str; 3] = [
+    "gitmoor-suspend",
+    "gitmoor-requested-at",
+    "gitmoor-confirm-prune",
+];
 
 /// What is filled in.
 #[derive(Default)]
@@ -148,6 +152,7 @@ impl Form {
             ("sync-garbage-collection", on(self.prune)),
             ("gitmoor-suspend", on(params.suspend)),
             ("gitmoor-requested-at", params.requested_at),
+            ("gitmoor-confirm-prune", params.confirm_prune),
         ];
         let flags = flags
             .each_ref()

@@ -67,6 +67,7 @@ impl Route {
                     "suspend" => Ok(Self::Press(id, Button::Suspend)),
                     "resume" => Ok(Self::Press(id, Button::Resume)),
                     "sync" => Ok(Self::Press(id, Button::Sync)),
+                    "confirm" => Ok(Self::Press(id, Button::Confirm)),
                     "delete" => Ok(Self::Delete(id)),
                     _ => Err(Refusal::no_route(&"the page has no such action")),
                 }

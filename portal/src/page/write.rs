@@ -242,6 +242,8 @@ pub(super) enum Button {
     Suspend,
     Resume,
     Sync,
+    /// The deletions of a commit, which the form names.
+    Confirm,
 }
 
 pub(super) async fn press(
@@ -252,13 +254,17 @@ pub(super) async fn press(
     button: Button,
     body: Body,
 ) -> Result<Response, Refusal> {
-    pages.read(visitor, call, body).await?;
+    let sent = pages.read(visitor, call, body).await?;
     let found = pages.find(visitor, id, &Method::PUT).await?;
     let now = Timestamp::now().to_string().replace("+00:00", "Z");
     let change = match button {
         Button::Suspend => ("gitmoor-suspend", Some("")),
         Button::Resume => ("gitmoor-suspend", None),
         Button::Sync => ("gitmoor-requested-at", Some(now.as_str())),
+        Button::Confirm => {
+            let commit = field(&sent, "commit").unwrap_or_default();
+            ("gitmoor-confirm-prune", Some(commit))
+        }
     };
     let mut properties = found.desired.properties;
     let params = with_flags(properties.operator_params(), &[change]);

@@ -134,6 +134,11 @@ async fn a_configuration_is_ready_when_what_it_applied_is_healthy() -> Result<()
         .until(&key, "it waits for the new pods", |status| {
             let is_new = status.applied_revision.as_deref() == Some(commit.as_str());
             assert!(!(is_new && ready(status).0 == "True"), "{status:?}");
+            let written = status.applied_commit.as_ref();
+            assert_eq!(
+                is_new,
+                written.is_some_and(|commit| commit.title == "second")
+            );
             is_new && ready(status).0 == "Unknown"
         })
         .await?;

@@ -87,6 +87,13 @@ async fn a_configuration_shows_all_that_is_known() {
     let mut browser = Browser::of(&server, "ann", SUBSCRIPTION, Role::Reader).await;
     let mut report = failed();
     report["repositoryPublicKey"] = "ssh-ed25519 AAAAC3 gitmoor".into();
+    report["appliedCommit"] = json!({
+        "author": "Ann <script>", "authoredAt": "2026-11-20T10:00:00Z", "title": "Fewer replicas",
+    });
+    report["inventory"] = json!([
+        {"object": "Deployment.apps shop/web", "health": "InProgress", "message": "1 of 2 replicas"},
+        {"object": "ConfigMap shop/words", "health": "Current"},
+    ]);
     reported(&server, CLUSTER, "shop", compliant()).await;
     report_of(&server, CLUSTER, "shop", report.clone()).await;
     report_of(&server, CLUSTER, "shop", report).await;
@@ -103,6 +110,11 @@ async fn a_configuration_shows_all_that_is_known() {
         "must not be negative",
         "ssh-ed25519 AAAAC3 gitmoor",
         "by <bdi>alice</bdi>",
+        "<bdi>Ann &#60;script&#62;</bdi>",
+        "<bdi>Fewer replicas</bdi>",
+        "1 of 2 replicas",
+        "ConfigMap shop/words",
+        "10 more are not listed",
     ] {
         assert!(html.contains(text), "{text}: {html}");
     }

@@ -156,6 +156,46 @@ async fn a_configuration_is_created_edited_suspended_synced_and_deleted() {
 }
 
 #[tokio::test]
+async fn deletions_that_wait_are_confirmed_for_the_commit_that_is_shown() {
+    const COMMIT: &str = "8e1f0c7a9b2d3e4f5a6b7c8d9e0f1a2b3c4d5e6f";
+    let server = Server::start().await;
+    let (mut ann, csrf) = contributor(&server).await;
+    let guarded = json!({
+        "complianceState": "Noncompliant", "attemptedRevision": COMMIT,
+        "problems": [{"reason": "Guarded", "message": "12 of 14 objects would be deleted"}],
+    });
+    reported(
+        &server,
+        CLUSTER,
+        "calm",
+        json!({"attemptedRevision": COMMIT}),
+    )
+    .await;
+    let html = ann.html(&SHOP.replace("shop", "calm")).await;
+    assert!(!html.contains("/confirm"), "{html}");
+    reported(&server, CLUSTER, "shop", guarded).await;
+    let html = ann.html(SHOP).await;
+    assert!(html.contains("Confirm the deletions of 8e1f0c7"), "{html}");
+    assert!(html.contains("12 of 14 objects would be deleted"));
+    let commit = hidden(&html, "commit");
+    assert_eq!(commit, COMMIT);
+    let confirm = format!("{SHOP}/confirm");
+    let page = ann.post(&confirm, &[("csrf", &csrf)]).await;
+    assert_eq!(page.status, StatusCode::BAD_REQUEST, "{}", page.html);
+    let page = ann
+        .post(&confirm, &[("csrf", &csrf), ("commit", &commit)])
+        .await;
+    assert_eq!(page.location(), SHOP, "{}", page.html);
+    let alice = server.contributor().await;
+    let kept = alice.get(&versioned(CLUSTER, "shop")).await.body;
+    let params = kept["properties"]["operatorParams"].as_str().unwrap();
+    assert!(
+        params.contains(&format!("--gitmoor-confirm-prune={COMMIT}")),
+        "{params}"
+    );
+}
+
+#[tokio::test]
 async fn every_faulty_field_is_named_at_once_as_the_api_names_it() {
     let server = Server::start().await;
     let (mut ann, csrf) = contributor(&server).await;
@@ -252,7 +292,7 @@ async fn a_form_without_its_token_or_from_elsewhere_changes_nothing() {
     let etag = before["etag"].as_str().unwrap();
     let here = [("sec-fetch-site", "same-origin")];
     let there = [("sec-fetch-site", "cross-site")];
-    for action in ["edit", "suspend", "resume", "sync", "delete"] {
+    for action in ["edit", "suspend", "resume", "sync", "confirm", "delete"] {
         let path = format!("{SHOP}/{action}");
         for (token, headers) in [("", here), (foreign.as_str(), here), (csrf.as_str(), there)] {
             let form = [("csrf", token), ("etag", etag)];
@@ -285,7 +325,7 @@ async fn who_may_not_write_by_the_api_may_not_by_the_page() {
         !html.contains("Sync now</button>") && !html.contains("/edit"),
         "{html}"
     );
-    for action in ["edit", "suspend", "resume", "sync", "delete"] {
+    for action in ["edit", "suspend", "resume", "sync", "confirm", "delete"] {
         let form = [
             ("csrf", csrf.as_str()),
             ("etag", etag),
