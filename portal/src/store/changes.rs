@@ -18,8 +18,9 @@ use tokio::{
 
 use super::{Store, StoreError, database::Engine, location::Place};
 
-/// The channels of PostgreSQL; what is told is the cluster, in lower case, or nothing for all of them.
-/// The second is of what only people look at.
+/// The channels of PostgreSQL, before the directory's id: another schema of the same database has its
+/// own. What is told is the cluster, in lower case, or nothing for all of them. The second is of what
+/// only people look at.
 const CHANNEL: &str = "gitmoor_configurations";
 const SHOWN_CHANNEL: &str = "gitmoor_shown";
 
@@ -176,12 +177,16 @@ impl Store {
     ) -> Result<(), StoreError> {
         if self.database.engine == Engine::Postgres {
             sqlx::query("SELECT pg_notify($1, $2)")
-                .bind(channel)
+                .bind(self.channel(channel))
                 .bind(cluster)
                 .execute(connection)
                 .await?;
         }
         Ok(())
+    }
+
+    fn channel(&self, name: &str) -> String {
+        format!("{name}_{}", self.tenant().simple())
     }
 
     /// Listens to the other portals, for ever.
@@ -202,17 +207,19 @@ impl Store {
 
     async fn listen(&self, url: &str) -> Result<(), sqlx::Error> {
         let mut listener = PgListener::connect(url).await?;
-        listener.listen_all([CHANNEL, SHOWN_CHANNEL]).await?;
+        let shown = self.channel(SHOWN_CHANNEL);
+        listener
+            .listen_all([self.channel(CHANNEL).as_str(), &shown])
+            .await?;
         loop {
             // Whoever waited while nobody listened looks for itself.
             self.changes.tell("");
             while let Some(told) = listener.try_recv().await? {
-                match told.channel() {
-                    SHOWN_CHANNEL => {
-                        let cluster = told.payload().to_owned();
-                        self.changes.show(News::Cluster(cluster));
-                    }
-                    _ => self.changes.tell(told.payload()),
+                if told.channel() == shown {
+                    let cluster = told.payload().to_owned();
+                    self.changes.show(News::Cluster(cluster));
+                } else {
+                    self.changes.tell(told.payload());
                 }
             }
         }
