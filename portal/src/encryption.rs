@@ -10,6 +10,7 @@ use std::{
 };
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
+use gitmoor_arm::Secret;
 use ring::{
     aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey},
     rand::{SecureRandom as _, SystemRandom},
@@ -134,7 +135,8 @@ impl Serialize for KeySource {
 }
 
 impl KeySource {
-    async fn read(&self, vault: Option<&Vault>) -> Result<Key, EncryptionError> {
+    /// What is there.
+    pub(crate) async fn text(&self, vault: Option<&Vault>) -> Result<Secret, EncryptionError> {
         let text = match self {
             Self::Vault(url) => {
                 let vault = vault.ok_or(EncryptionError::NoCredential)?;
@@ -146,7 +148,12 @@ impl KeySource {
                 std::env::var(name).map_err(|_| EncryptionError::Environment(name.clone()))?
             }
         };
-        let bytes = BASE64_STANDARD.decode(text.trim()).ok();
+        Ok(text.trim().to_owned().into())
+    }
+
+    async fn read(&self, vault: Option<&Vault>) -> Result<Key, EncryptionError> {
+        let text = self.text(vault).await?;
+        let bytes = BASE64_STANDARD.decode(text.expose()).ok();
         let bytes: Option<[u8; KEY]> = bytes.and_then(|bytes| bytes.try_into().ok());
         let bytes = bytes.ok_or_else(|| EncryptionError::Form(self.to_string()))?;
         Ok(Key::new(&bytes))

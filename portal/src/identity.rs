@@ -7,16 +7,19 @@
 mod assertion;
 mod crypto;
 mod keys;
+mod open_id;
 mod principal;
 mod roles;
 mod token;
 
 pub use assertion::{Certificate, CertificateError};
+pub use open_id::{OpenId, OpenIdError};
 pub use principal::{ClientSecret, Principal};
 pub use roles::{Assignment, Role, RoleError, Scope, ScopeError};
 pub use token::Token;
 
 pub(crate) use crypto::install as install_crypto;
 pub(crate) use keys::{KeyRow, Keys, next_keys};
+pub(crate) use open_id::{Attempt, Provider, SignInError};
 pub(crate) use principal::Digest;
 pub(crate) use token::{LIFETIME, LONGEST_LIFETIME, issue, issuer, key_id, verify};

@@ -14,6 +14,7 @@ mod events;
 mod form;
 mod frame;
 mod git_host;
+mod open_id;
 mod overview;
 mod route;
 mod session;
@@ -51,6 +52,7 @@ use crate::{
         route::Route as ApiRoute,
         throttle::{Kind, Throttle},
     },
+    identity::Provider,
 };
 use frame::Frame;
 use route::Route;
@@ -64,10 +66,17 @@ struct Pages {
     throttle: Arc<Throttle>,
     requests: Semaphore,
     viewers: Arc<events::Viewers>,
+    provider: Option<Provider>,
 }
 
 /// All pages.
-pub(crate) fn router(store: Store, limits: &Limits, site: Site, throttle: Arc<Throttle>) -> Router {
+pub(crate) fn router(
+    store: Store,
+    limits: &Limits,
+    site: Site,
+    throttle: Arc<Throttle>,
+    provider: Option<Provider>,
+) -> Router {
     let pages = Arc::new(Pages {
         store,
         limits: limits.clone(),
@@ -75,6 +84,7 @@ pub(crate) fn router(store: Store, limits: &Limits, site: Site, throttle: Arc<Th
         throttle,
         requests: Semaphore::new(limits.requests.get() as usize),
         viewers: Arc::default(),
+        provider,
     });
     let mut router = Router::new();
     for path in route::PATHS {
@@ -189,7 +199,9 @@ impl Pages {
             Route::Delete(id) if posts => write::delete(self, visitor, call, &id, body).await,
             Route::Delete(id) => write::delete_form(self, visitor, &id).await,
             Route::SignOut => sign_in::sign_out(self, visitor, call, body).await,
-            Route::SignIn | Route::Link => unreachable!("they are open"),
+            Route::SignIn | Route::Link | Route::SignInWith | Route::Callback => {
+                unreachable!("they are open")
+            }
         }
     }
 }

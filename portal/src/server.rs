@@ -31,6 +31,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     Settings, Store, StoreError,
     api::{self, Site, throttle::Throttle},
+    identity::{OpenIdError, Provider},
     page,
     tls::{Certificates, TlsError},
 };
@@ -88,6 +89,9 @@ pub enum Error {
     /// The certificate.
     #[error("preparing TLS")]
     Tls(#[from] TlsError),
+    /// The provider at which people sign in.
+    #[error(transparent)]
+    OpenId(#[from] OpenIdError),
     /// The store.
     #[error("opening the store")]
     Store(#[from] StoreError),
@@ -101,6 +105,7 @@ pub struct Portal {
     certificates: Certificates,
     acceptor: TlsAcceptor,
     store: Store,
+    provider: Option<Provider>,
 }
 
 impl Portal {
@@ -111,6 +116,10 @@ impl Portal {
     pub async fn bind(settings: Settings) -> Result<Self, Error> {
         create_directory(&settings.data_directory)?;
         let store = Store::open(&settings).await?;
+        let provider = match &settings.sign_in_with {
+            Some(one) => Some(Provider::new(one, settings.encryption.vault.as_ref()).await?),
+            None => None,
+        };
         let certificates = Certificates::load(&settings)?;
         let acceptor = TlsAcceptor::from(Arc::new(certificates.server_config()?));
         let listen = |source| Error::Listen {
@@ -126,6 +135,7 @@ impl Portal {
             certificates,
             acceptor,
             store,
+            provider,
         })
     }
 
@@ -157,8 +167,14 @@ impl Portal {
         let throttle = Arc::new(Throttle::new(limits.throttling));
         let server = Server {
             acceptor: self.acceptor,
-            router: page::router(self.store.clone(), limits, site.clone(), throttle.clone())
-                .merge(api::router(self.store.clone(), limits, site, throttle)),
+            router: page::router(
+                self.store.clone(),
+                limits,
+                site.clone(),
+                throttle.clone(),
+                self.provider,
+            )
+            .merge(api::router(self.store.clone(), limits, site, throttle)),
             cancel: cancel.clone(),
         };
         let tasks = TaskTracker::new();

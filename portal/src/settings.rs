@@ -10,7 +10,7 @@ use gitmoor_arm::{MAX_STATUS_BYTES, Secret};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use crate::{Encryption, Location};
+use crate::{Encryption, Location, identity::OpenId};
 
 /// The settings of a portal.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -29,6 +29,8 @@ pub struct Settings {
     /// When absent, links lead back to where a request says that it went, and clients that prove
     /// themselves by a certificate must call it by a name of `tls.names` or of this machine.
     pub url: Option<Url>,
+    /// The OpenID provider at which people sign in to the page. When absent, they sign in by links.
+    pub sign_in_with: Option<OpenId>,
     /// The certificate that callers see. There is no way to serve without TLS.
     pub tls: TlsSettings,
     /// Bounds of what callers may ask for.
@@ -45,6 +47,7 @@ impl Default for Settings {
             database: None,
             encryption: Encryption::default(),
             url: None,
+            sign_in_with: None,
             tls: TlsSettings::default(),
             limits: Limits::default(),
             audit_days: number(400),

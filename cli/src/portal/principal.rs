@@ -36,6 +36,10 @@ pub(crate) enum Principal {
         /// A certificate in PEM form, by whose key it proves itself in place of a secret.
         #[arg(long, requires = "name", value_name = "FILE")]
         certificate: Option<PathBuf>,
+        /// What the provider of `signInWith` calls a person, who then signs in there and has no
+        /// secret.
+        #[arg(long, requires = "name", conflicts_with = "certificate")]
+        subject: Option<String>,
         /// Instead, the agent of this cluster.
         #[arg(long, conflicts_with = "name", value_name = "ID")]
         cluster: Option<ClusterId>,
@@ -91,6 +95,7 @@ impl Principal {
                 scope,
                 role,
                 certificate,
+                subject,
                 cluster,
             } => {
                 let secret = match (cluster, name, scope, role) {
@@ -103,6 +108,19 @@ impl Principal {
                             let id = store
                                 .create_principal_with_certificate(name, scope, *role, &certificate)
                                 .await?;
+                            let made = json!({"tenantId": store.tenant(), "clientId": id});
+                            print(&format!("{made}\n"))?;
+                            return Ok(());
+                        }
+                        if let Some(subject) = subject {
+                            let provider = settings.sign_in_with.as_ref();
+                            let provider = provider.context("`signInWith` is not set")?;
+                            let id = store
+                                .create_person(name, scope, *role, provider, subject)
+                                .await?;
+                            let id = id.with_context(|| {
+                                format!("someone is {subject} already: see their roles with `gitmoor portal principal list`")
+                            })?;
                             let made = json!({"tenantId": store.tenant(), "clientId": id});
                             print(&format!("{made}\n"))?;
                             return Ok(());

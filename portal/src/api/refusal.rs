@@ -70,6 +70,50 @@ impl Refusal {
         )
     }
 
+    pub(crate) fn no_sign_in() -> Self {
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "NoProvider",
+            "People sign in to this portal by links alone.",
+        )
+    }
+
+    pub(crate) fn old_sign_in() -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "OldSignIn",
+            "This sign-in was not begun in this browser, or too long ago: sign in again.",
+        )
+    }
+
+    pub(crate) fn sign_in_failed() -> Self {
+        Self::new(
+            StatusCode::BAD_GATEWAY,
+            "SignInFailed",
+            "The sign-in did not succeed. Try again; the portal's log says why.",
+        )
+    }
+
+    pub(crate) fn sign_in_refused(why: &str) -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "SignInRefused",
+            format!("The sign-in was refused: {why}"),
+        )
+    }
+
+    pub(crate) fn unknown_person(issuer: &str, subject: &str) -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "UnknownPerson",
+            format!(
+                "{issuer} calls you {subject}, and nobody here is known by that name. Whoever runs \
+                 this portal can let you in: tell them that name, which is the `--subject` of \
+                 `gitmoor portal principal create`."
+            ),
+        )
+    }
+
     fn with_header(mut self, name: HeaderName, value: &'static str) -> Self {
         self.header = Some((name, HeaderValue::from_static(value)));
         self

@@ -1,9 +1,9 @@
 //! What `jsonwebtoken` signs and verifies with: ring, as TLS does. ES256 for the portal's own
 //! tokens; RS256 and PS256 for what principals sign with the key of their certificate, which then
-//! stands where the crate expects a public key.
+//! stands where the crate expects a public key; ES256 and RS256 for what OpenID providers sign.
 
 use jsonwebtoken::{
-    Algorithm, AlgorithmFamily, DecodingKey, EncodingKey,
+    Algorithm, AlgorithmFamily, DecodingKey, DecodingKeyKind, EncodingKey,
     crypto::{CryptoProvider, JwkUtils, JwtSigner, JwtVerifier},
     errors::{ErrorKind, Result},
     signature::{Error, Signer, Verifier},
@@ -11,7 +11,9 @@ use jsonwebtoken::{
 use ring::{
     rand::SystemRandom,
     signature::{
-        ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, UnparsedPublicKey,
+        ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair,
+        RSA_PKCS1_2048_8192_SHA256 as RSA_PKCS1_2048_8192_SHA256_KEY, RsaPublicKeyComponents,
+        UnparsedPublicKey,
     },
 };
 use rustls_pki_types::{CertificateDer, SignatureVerificationAlgorithm};
@@ -51,10 +53,36 @@ fn verifier(algorithm: &Algorithm, key: &DecodingKey) -> Result<Box<dyn JwtVerif
     if !allowed {
         return Err(ErrorKind::InvalidAlgorithm.into());
     }
-    Ok(Box::new(PublicKey {
-        algorithm: *algorithm,
-        bytes: key.as_bytes().to_vec(),
-    }))
+    match key.kind() {
+        DecodingKeyKind::SecretOrDer(bytes) => Ok(Box::new(PublicKey {
+            algorithm: *algorithm,
+            bytes: bytes.clone(),
+        })),
+        DecodingKeyKind::RsaModulusExponent { n, e } if *algorithm == Algorithm::RS256 => {
+            Ok(Box::new(RsaKey(RsaPublicKeyComponents {
+                n: n.clone(),
+                e: e.clone(),
+            })))
+        }
+        DecodingKeyKind::RsaModulusExponent { .. } => Err(ErrorKind::InvalidAlgorithm.into()),
+    }
+}
+
+/// A key of a key set, at least 2048 bits long.
+struct RsaKey(RsaPublicKeyComponents<Vec<u8>>);
+
+impl Verifier<Vec<u8>> for RsaKey {
+    fn verify(&self, message: &[u8], signature: &Vec<u8>) -> std::result::Result<(), Error> {
+        self.0
+            .verify(&RSA_PKCS1_2048_8192_SHA256_KEY, message, signature)
+            .map_err(|_| Error::new())
+    }
+}
+
+impl JwtVerifier for RsaKey {
+    fn algorithm(&self) -> Algorithm {
+        Algorithm::RS256
+    }
 }
 
 struct Es256 {

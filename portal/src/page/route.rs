@@ -7,7 +7,7 @@ use super::write::Button;
 use crate::api::refusal::Refusal;
 
 /// The paths, for the router; all else is the API's.
-pub(super) const PATHS: [&str; 8] = [
+pub(super) const PATHS: [&str; 10] = [
     "/",
     "/clusters",
     "/clusters/{*rest}",
@@ -15,6 +15,8 @@ pub(super) const PATHS: [&str; 8] = [
     "/events",
     "/sign-in",
     "/sign-in/link",
+    "/sign-in/with",
+    "/sign-in/callback",
     "/sign-out",
 ];
 
@@ -35,6 +37,10 @@ pub(super) enum Route {
     SignIn,
     /// A link that signs someone in once.
     Link,
+    /// To the OpenID provider.
+    SignInWith,
+    /// Back from it.
+    Callback,
     SignOut,
 }
 
@@ -76,6 +82,8 @@ impl Route {
             ["create"] => Ok(Self::Create),
             ["sign-in"] => Ok(Self::SignIn),
             ["sign-in", "link"] => Ok(Self::Link),
+            ["sign-in", "with"] => Ok(Self::SignInWith),
+            ["sign-in", "callback"] => Ok(Self::Callback),
             ["sign-out"] => Ok(Self::SignOut),
             _ => Err(Refusal::no_route(&"the page has no such path")),
         }
@@ -101,7 +109,10 @@ impl Route {
 
     /// Whether anyone may go there.
     pub(super) fn is_open(&self) -> bool {
-        matches!(self, Self::SignIn | Self::Link)
+        matches!(
+            self,
+            Self::SignIn | Self::Link | Self::SignInWith | Self::Callback
+        )
     }
 }
 

@@ -13,8 +13,8 @@ use crate::{
 /// With this prefix browsers take it from this host alone, over TLS, and for every path.
 const NAME: &str = "__Host-gitmoor";
 
-/// The longest that a cookie of ours is.
-const MAX_COOKIE: usize = 128;
+/// The longest that a cookie of ours is: one of a sign-in names a path as well.
+const MAX_COOKIE: usize = 1024;
 
 /// A person who is signed in.
 pub(super) struct Visitor {

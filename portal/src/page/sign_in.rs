@@ -15,6 +15,7 @@ use uuid::Uuid;
 use super::{
     Call, Pages, Route,
     frame::{Frame, page},
+    open_id,
     session::{self, Visitor},
 };
 use crate::api::refusal::Refusal;
@@ -26,6 +27,8 @@ const MAX_FORM: usize = 4096;
 #[template(path = "sign_in.html")]
 struct SignIn {
     frame: Frame,
+    /// Where one signs in, and who asks there.
+    with: Option<(String, String)>,
 }
 
 #[derive(Template)]
@@ -53,7 +56,12 @@ pub(super) async fn answer(
             // Not used up yet: what looks at links before people do must not take it from them.
             Ok(page(StatusCode::OK, &Link { frame, code }))
         }
-        _ => Ok(page(StatusCode::OK, &SignIn { frame })),
+        Route::SignInWith => open_id::begin(pages, call).await,
+        Route::Callback => open_id::finish(pages, call).await,
+        _ => {
+            let with = open_id::entrance(pages, call);
+            Ok(page(StatusCode::OK, &SignIn { frame, with }))
+        }
     }
 }
 

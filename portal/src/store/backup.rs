@@ -18,9 +18,10 @@ use super::{
 };
 
 /// Every table, in an order in which rows can be put in.
-pub(super) const TABLES: [&str; 14] = [
+pub(super) const TABLES: [&str; 15] = [
     "portal",
     "principal",
+    "person",
     "role_assignment",
     "credential",
     "signing_key",

@@ -15,7 +15,7 @@ use sqlx::{
 use super::{Location, StoreError, location::Place};
 
 /// The migrations, oldest first. They only ever grow: one that was released is never changed.
-const MIGRATIONS: [(i64, &str, &str); 8] = [
+const MIGRATIONS: [(i64, &str, &str); 9] = [
     (
         1,
         "configurations and tokens",
@@ -44,6 +44,11 @@ const MIGRATIONS: [(i64, &str, &str); 8] = [
         include_str!("../../migrations/0007_enrolment.sql"),
     ),
     (8, "flux", include_str!("../../migrations/0008_flux.sql")),
+    (
+        9,
+        "people",
+        include_str!("../../migrations/0009_people.sql"),
+    ),
 ];
 
 /// How long a call waits for its turn on a connection, and for a connection to be made.

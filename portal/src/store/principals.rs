@@ -10,11 +10,16 @@ use super::{
     audit::{Action, By, Change},
     rows::{broken, timestamp},
 };
-use crate::identity::{Assignment, Certificate, ClientSecret, Digest, Principal, Role, Scope};
+use crate::identity::{
+    Assignment, Certificate, ClientSecret, Digest, OpenId, Principal, Role, Scope,
+};
 
 /// The kind of credential that is the digest of a secret.
 pub(super) const SECRET: &str = "secret";
 const CERTIFICATE: &str = "certificate";
+
+/// That a person is who an OpenID provider says.
+const SUBJECT: &str = "subject";
 
 impl Store {
     /// Makes a person or program of that `name`, with `role` in `scope` and a secret. Several may
@@ -62,6 +67,42 @@ impl Store {
         Ok(id)
     }
 
+    /// Makes a person who signs in with an OpenID provider, which calls them `subject`: their id, or
+    /// nothing when someone else is who that is.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub async fn create_person(
+        &self,
+        name: &str,
+        scope: &Scope,
+        role: Role,
+        provider: &OpenId,
+        subject: &str,
+    ) -> Result<Option<Uuid>, StoreError> {
+        let id = Uuid::new_v4();
+        let digest = provider.digest(subject);
+        let proof = (SUBJECT, digest.as_slice());
+        let made = self
+            .create(id, name, scope, role, proof, &By::command_line())
+            .await?;
+        Ok(made.then_some(id))
+    }
+
+    /// Who it is that an OpenID provider calls so.
+    pub(crate) async fn person(&self, digest: &[u8]) -> Result<Option<Uuid>, StoreError> {
+        let found: Option<String> =
+            sqlx::query_scalar("SELECT principal FROM person WHERE digest = $1")
+                .bind(digest)
+                .fetch_optional(&self.database.readers)
+                .await?;
+        found
+            .map(|id| id.parse())
+            .transpose()
+            .map_err(|error: uuid::Error| broken("principal", error))
+    }
+
+    /// Whether it is made: one who is someone else already is not.
     async fn create(
         &self,
         id: Uuid,
@@ -70,10 +111,24 @@ impl Store {
         role: Role,
         proof: (&str, &[u8]),
         by: &By,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         let mut transaction = self.database.writer.begin().await?;
         insert(&mut transaction, id, name).await?;
-        prove(&mut transaction, id, proof).await?;
+        match proof {
+            (SUBJECT, digest) => {
+                let done = sqlx::query(
+                    "INSERT INTO person (digest, principal) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+                )
+                .bind(digest)
+                .bind(id.to_string())
+                .execute(&mut *transaction)
+                .await?;
+                if done.rows_affected() == 0 {
+                    return Ok(false);
+                }
+            }
+            proof => prove(&mut transaction, id, proof).await?,
+        }
         let id = id.to_string();
         assign(&mut transaction, &id, role, scope).await?;
         let change = Change {
@@ -87,7 +142,7 @@ impl Store {
         };
         change.record(&self.sealing, &mut transaction).await?;
         transaction.commit().await?;
-        Ok(())
+        Ok(true)
     }
 
     /// Gives a principal another role, from the next request on.

@@ -3,6 +3,7 @@
 pub(super) mod browser;
 mod hostile;
 pub(super) mod live;
+mod open_id;
 pub(super) mod reading;
 mod signing_in;
 mod writing;

@@ -57,6 +57,14 @@ impl Site {
     /// # Errors
     /// When it does not start.
     pub async fn start() -> Result<Self> {
+        Self::start_with(|_| Ok(())).await
+    }
+
+    /// The same with other settings.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub async fn start_with(change: impl FnOnce(&mut Settings) -> Result<()>) -> Result<Self> {
         // Another test of this process may have been first.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let folder = tempfile::tempdir()?;
@@ -77,6 +85,7 @@ impl Site {
             writes: rate,
             deletes: rate,
         };
+        change(&mut settings)?;
         let portal = Portal::bind(settings).await?;
         let url = format!("https://localhost:{}", portal.local_addr().port());
         let store = portal.store().clone();
@@ -154,7 +163,10 @@ impl Site {
 }
 
 /// The folder of an environment, which is made when it is not there.
-async fn install(environment: &str) -> Result<PathBuf> {
+///
+/// # Errors
+/// When it cannot be made.
+pub async fn install(environment: &str) -> Result<PathBuf> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("install");
     let mut command = Command::new(script);
     command.arg(environment).stderr(Stdio::inherit());

@@ -40,9 +40,10 @@ pub(in super::super) async fn told(events: &mut Response) -> bool {
     false
 }
 
-/// Does something that must not be told of. Something else may be, late: then it is done again.
+/// Does something that must not be told of. Something else may be, late, and by PostgreSQL twice:
+/// then it is done again.
 async fn quiet(events: &mut Response, act: impl AsyncFn()) {
-    for _ in 0..5 {
+    for _ in 0..20 {
         act().await;
         match timeout(QUIET, told(events)).await {
             Err(_) => return,

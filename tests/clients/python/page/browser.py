@@ -73,7 +73,9 @@ class Visitor:
     def _console(self, message):
         # A form that is refused is answered with 400, which Chromium counts as an error.
         expected = self.refused and "status of 4" in message.text
-        if message.type in ("error", "warning") and not expected:
+        # What others show on the way is theirs.
+        ours = self.page.url.startswith(URL)
+        if message.type in ("error", "warning") and ours and not expected:
             self.complaints.append("%s: %s" % (message.location.get("url"), message.text))
 
     @contextlib.contextmanager

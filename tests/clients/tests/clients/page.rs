@@ -1,11 +1,19 @@
 //! The page in a headless Chromium, by the journeys of `python/page`: each ends at the first complaint
 //! in the browser's console. `GITMOOR_PAGE_PICTURES` names a folder for pictures of every page.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, fs, process::Stdio, time::Duration};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use gitmoor_arm::ClusterId;
-use gitmoor_clients::{SUBSCRIPTION, Site, program, run};
+use gitmoor_clients::{SUBSCRIPTION, Site, install, program, run};
+use gitmoor_portal::identity::{OpenId, Role};
+use serde_json::json;
+use tempfile::NamedTempFile;
+use tokio::{
+    io::{AsyncBufReadExt as _, BufReader},
+    process::{Child, Command},
+    time::timeout,
+};
 
 /// The clusters of `python/page/world.py`.
 const CLUSTERS: [(&str, &str); 4] = [
@@ -15,12 +23,18 @@ const CLUSTERS: [(&str, &str); 4] = [
     ("lab", "bench-02"),
 ];
 
+/// How long the OpenID provider may take to start.
+const START_LIMIT: Duration = Duration::from_secs(60);
+
 /// How many sign in one after the other.
 const LINKS: usize = 2;
 
 /// Goes through the journeys of a module.
 async fn journeys(module: &str) -> Result<()> {
-    let site = Site::start().await?;
+    journeys_at(&Site::start().await?, module, &[]).await
+}
+
+async fn journeys_at(site: &Site, module: &str, variables: &[(&str, &str)]) -> Result<()> {
     let mut agents = HashMap::new();
     for (group, name) in CLUSTERS {
         let kind = "Microsoft.Kubernetes/connectedClusters";
@@ -40,6 +54,7 @@ async fn journeys(module: &str) -> Result<()> {
     python
         .env("PORTAL_AGENTS", serde_json::to_string(&agents)?)
         .env("PORTAL_LINKS", links.join(" "))
+        .envs(variables.iter().copied())
         .arg(program("page/main.py"))
         .arg(module);
     let printed = run(&mut python).await?;
@@ -59,7 +74,53 @@ async fn people_change_what_there_is_by_mouse_and_by_keyboard() -> Result<()> {
 
 #[tokio::test]
 async fn people_sign_in_and_out() -> Result<()> {
-    journeys("signing_in").await
+    let (_provider, issuer) = provider().await?;
+    let secret = NamedTempFile::new()?;
+    fs::write(&secret, "any will do")?;
+    let with: OpenId = serde_json::from_value(json!({
+        "issuer": issuer, "clientId": "gitmoor",
+        "clientSecret": format!("file:{}", secret.path().display()),
+    }))?;
+    let site = Site::start_with(|settings| {
+        settings.sign_in_with = Some(with.clone());
+        Ok(())
+    })
+    .await?;
+    let scope = format!("/subscriptions/{SUBSCRIPTION}").parse()?;
+    let store = &site.store;
+    let subject = "23498-ann";
+    store
+        .create_person("ann", &scope, Role::Owner, &with, subject)
+        .await?;
+    let variables = [("PORTAL_PROVIDER", &*issuer), ("PORTAL_SUBJECT", subject)];
+    journeys_at(&site, "signing_in", &variables).await
+}
+
+/// Starts an OpenID provider: the process, which ends with it, and its issuer.
+async fn provider() -> Result<(Child, String)> {
+    let program = install("page").await?.join("bin/oidc-provider-mock");
+    let mut provider = Command::new(program)
+        .args(["--port", "0", "--require-nonce", "true"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()?;
+    let printed = provider.stderr.take().context("its standard error")?;
+    let mut lines = BufReader::new(printed).lines();
+    let issuer = timeout(START_LIMIT, async {
+        while let Some(line) = lines.next_line().await? {
+            if let Some((_, rest)) = line.split_once("running on ") {
+                let issuer = rest.split_whitespace().next().unwrap_or_default();
+                return Ok(issuer.to_owned());
+            }
+        }
+        anyhow::bail!("the OpenID provider does not start")
+    })
+    .await??;
+    // It would end if nobody read what it prints.
+    tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+    Ok((provider, issuer))
 }
 
 #[tokio::test]
