@@ -8,6 +8,7 @@ use gitmoor_arm::{
     ObjectCounts, Problem, StatusReport, Timestamp,
 };
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 use sqlx::{AnyConnection, Row as _, any::AnyRow};
 use uuid::Uuid;
 
@@ -42,6 +43,9 @@ pub(crate) struct Summary {
     pub(crate) problems: u32,
     /// The first of them.
     pub(crate) first: Vec<Problem>,
+    /// A digest of what is said of each object, and of who wrote the commit.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(crate) details: String,
     /// When it was said.
     pub(crate) at: Option<Timestamp>,
     /// Since when the state is what it is.
@@ -69,6 +73,7 @@ impl Summary {
             objects: report.objects,
             problems: shown.saturating_add(report.problems_omitted),
             first,
+            details: details(report),
             at: None,
             since: None,
         }
@@ -80,10 +85,31 @@ impl Summary {
             at: None,
             since: None,
             last_applied: None,
+            details: String::new(),
             ..one.clone()
         };
         timeless(self) == timeless(other)
     }
+}
+
+/// What lists do not show, and a page does.
+fn details(report: &StatusReport) -> String {
+    let mut hash = Sha256::new();
+    for object in &report.inventory {
+        for text in [&object.object, &object.health, &object.message] {
+            hash.update(text);
+            hash.update([0]);
+        }
+    }
+    if let Some(commit) = &report.applied_commit {
+        hash.update(&commit.author);
+        hash.update(&commit.title);
+    }
+    let digest: [u8; 32] = hash.finalize().into();
+    digest[..8]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 fn cut(text: &mut String) {
@@ -229,7 +255,7 @@ impl Store {
 }
 
 /// Writes the summary of a report that was just written, and what is new in it into the history:
-/// whether there was any.
+/// whether a page shows anything else by it.
 pub(super) async fn write(
     sealing: &Sealing,
     connection: &mut AnyConnection,
@@ -252,8 +278,8 @@ pub(super) async fn write(
         .bind(sealing.json("summary", &key, &summary)?)
         .execute(&mut *connection)
         .await?;
-    if old.is_some_and(|old| old.says(&summary)) {
-        return Ok(false);
+    if let Some(old) = old.filter(|old| old.says(&summary)) {
+        return Ok(old.details != summary.details);
     }
     let id = Uuid::now_v7().to_string();
     sqlx::query("INSERT INTO sync (cluster, name, id, entry) VALUES ($1, $2, $3, $4)")

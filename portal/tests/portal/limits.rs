@@ -107,6 +107,20 @@ async fn a_body_that_never_ends_is_given_up() {
 }
 
 #[tokio::test]
+async fn a_form_that_never_ends_is_given_up() {
+    let server =
+        Server::start_with(|settings| settings.limits.request_seconds = 1.try_into().unwrap())
+            .await;
+    let mut stream = connect(&server, b"http/1.1").await;
+    let head = "POST /sign-in/link HTTP/1.1\r\nhost: portal\r\nsec-fetch-site: same-origin\r\n\
+         content-length: 1000\r\n\r\ncode=";
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = [0; 12];
+    within(stream.read_exact(&mut answer)).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 408");
+}
+
+#[tokio::test]
 async fn a_head_that_never_ends_is_given_up() {
     let server = Server::start().await;
     let mut silent = TcpStream::connect(server.address).await.unwrap();

@@ -1,5 +1,6 @@
 //! The page, as a browser asks for it.
 
+mod bodies;
 pub(super) mod browser;
 mod hostile;
 pub(super) mod live;

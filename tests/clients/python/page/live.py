@@ -30,12 +30,12 @@ def overview(chromium):
     """For the person on call: what breaks appears, what is mended goes."""
     person = chromium.visitor().go("/")
     page = person.page
-    person.sees("1 thing needs someone.")
-    world.report(*SHOP, complianceState="Failed", messageLevel="Error", message="no such branch", attemptedRevision=COMMIT)
     person.sees("2 things need someone.")
+    world.report(*SHOP, complianceState="Failed", messageLevel="Error", message="no such branch", attemptedRevision=COMMIT)
+    person.sees("3 things need someone.")
     person.sees("no such branch")
     world.compliant(*SHOP)
-    person.sees("1 thing needs someone.")
+    person.sees("2 things need someone.")
     person.leave()
 
 

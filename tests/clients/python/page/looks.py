@@ -13,6 +13,7 @@ def looks(chromium):
         "groups": "/clusters?group=env",
         "cluster": world.page_of("edge", "edge-07"),
         "configuration": shop,
+        "guarded": world.page_of("edge", "edge-07", "archive"),
         "suspended": world.page_of("edge", "edge-08", "shop"),
         "create": "/create",
         "edit": shop + "/edit",

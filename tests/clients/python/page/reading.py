@@ -10,7 +10,7 @@ def overview(chromium):
     """The worst first, and from there to the line at fault."""
     person = chromium.visitor().go("/")
     page = person.page
-    person.sees("2 things need someone.")
+    person.sees("3 things need someone.")
     items = page.locator(".items > li").all_inner_texts()
     assert "Failed" in items[0] and "refuses the credentials" in items[0], items
     assert "Noncompliant" in items[1] and "must be greater than" in items[1], items
@@ -66,6 +66,10 @@ def configuration(chromium):
         "spec.replicas: Invalid value: -1",
         "drifts healed",
         "2 drifts were put right",
+        "Ada Lovelace",
+        "The shop answers on port 8080",
+        "ImagePullBackOff",
+        "2 of 3 replicas are ready",
     ]:
         person.sees(text)
     for path in ["prod/web/deployment.yaml:17", "prod/web/ingress.yaml:4", "shared/limits.yaml:31"]:

@@ -147,6 +147,30 @@ def build():
             problem("shared/limits.yaml", 31, None, "mapping values are not allowed here: a quote is missing before column 18"),
         ],
         repositoryPublicKey=KEY,
+        appliedCommit={
+            "author": "Ada Lovelace",
+            "authoredAt": "2026-11-23T16:20:00Z",
+            "title": "The shop answers on port 8080",
+        },
+        inventory=[
+            object_state("Deployment.apps shop/web", "Failed", "web-7d9f: ImagePullBackOff: no such image registry.example.net/shop/web:2.4.1"),
+            object_state("StatefulSet.apps shop/orders", "InProgress", "2 of 3 replicas are ready"),
+            object_state("ConfigMap shop/settings-of-the-shop-with-a-name-that-is-rather-long", "Current"),
+            object_state("Service shop/web", "Current"),
+        ],
+    )
+    put("edge", "edge-07", "archive", operatorNamespace="archive", operatorScope="namespace", operatorParams=flags)
+    report(
+        "edge",
+        "edge-07",
+        "archive",
+        complianceState="Compliant",
+        messageLevel="Warning",
+        message="deletions wait for a confirmation",
+        attemptedRevision=COMMIT,
+        appliedRevision=COMMIT,
+        objects=counts(80, problems=1),
+        problems=[problem("", None, None, "41 of 80 objects are no longer declared; they are not deleted", "Guarded")],
     )
     put("edge", "edge-07", "monitoring", repositoryUrl="git@github.com:example/monitoring.git", operatorNamespace="monitoring")
     compliant("edge", "edge-07", "monitoring", total=131)
@@ -162,6 +186,10 @@ def build():
         message="the repository refuses the credentials: HTTP 401 from git.example.net",
     )
     put("lab", "bench-02", "empty")
+
+
+def object_state(name, health, message=""):
+    return {"object": name, "health": health, "message": message}
 
 
 def counts(total, changed=0, pruned=0, healed=0, problems=0):

@@ -129,3 +129,17 @@ def buttons(chromium):
     page.wait_for_url(URL + world.page_of("edge", "edge-08"))
     assert page.get_by_role("link", name="shop", exact=True).count() == 0
     person.leave()
+
+
+def deletions(chromium):
+    """A great deletion waits for someone who has seen which commit it is."""
+    path = world.page_of("edge", "edge-07", "archive")
+    person = chromium.visitor().go(path)
+    page = person.page
+    person.sees("Deletions wait for you")
+    person.sees("41 of 80 objects are no longer declared")
+    person.press("Confirm the deletions of %s" % world.COMMIT[:8])
+    page.wait_for_load_state()
+    page.locator("summary", has_text="Create or change").click()
+    person.sees("--gitmoor-confirm-prune=" + world.COMMIT)
+    person.leave()
