@@ -99,9 +99,9 @@ pub struct Plan {
     pub unchanged: usize,
     /// What is to be deleted, in order.
     pub prune: Vec<ObjectKey>,
-    /// Namespaces and definitions that are no longer declared and may not be ours: they are looked
-    /// at, and guarded when they are.
-    pub ask: Vec<ObjectKey>,
+    /// What is no longer declared, would be guarded, and may not be there or not be ours: it is
+    /// looked at, and the plan is made again. Nothing is pruned before.
+    pub look: Vec<ObjectKey>,
     /// Whether deletions depend on what other configurations do next: they declare what is no
     /// longer declared here, or may.
     pub waits: bool,
@@ -133,6 +133,8 @@ pub struct Terms<'a> {
     pub hidden: bool,
     /// Whether someone has confirmed the deletions of this commit.
     pub confirmed: bool,
+    /// Whether what the guards count was looked at.
+    pub looked: bool,
     /// The commit, for the confirmation.
     pub revision: &'a str,
     /// How many deletions are great.
@@ -407,22 +409,25 @@ fn leave_to_others(orphans: &mut Vec<ObjectKey>, terms: Terms<'_>, plan: &mut Pl
 
 /// Holds back what nobody may have wanted.
 fn guard(orphans: &mut Vec<ObjectKey>, inventory: &Inventory, terms: Terms<'_>, plan: &mut Plan) {
-    let never_applied = |key: &ObjectKey| {
-        inventory
-            .find(key)
-            .is_none_or(|entry| entry.applied.is_none())
-    };
-    orphans.retain(|key| {
-        let ask = order::holds_others(key) && never_applied(key);
-        if ask {
-            plan.ask.push(key.clone());
-        }
-        !ask
-    });
     let (count, total) = (orphans.len(), inventory.len() - plan.forget.len());
-    let great =
+    let many =
         count > terms.guard.objects && count * 100 > total.saturating_mul(terms.guard.percent);
-    if count > 0 && (great || (count == total && plan.to_apply() == 0)) {
+    let great = count > 0 && (many || (count == total && plan.to_apply() == 0));
+    if !terms.looked {
+        // After a death the inventory may have what was never made, and what was deleted.
+        let doubtful = |key: &&ObjectKey| {
+            let entry = inventory.find(key);
+            entry.is_none_or(|entry| entry.applied.is_none() || entry.live == Live::Unknown)
+        };
+        let guarded = orphans
+            .iter()
+            .filter(|key| great || order::holds_others(key));
+        plan.look = guarded.filter(doubtful).cloned().collect();
+        if !plan.look.is_empty() {
+            return orphans.clear();
+        }
+    }
+    if great {
         plan.problems.push(guarded(
             None,
             &format!("this commit would delete {count} of {total} objects, and none is deleted"),
@@ -433,18 +438,14 @@ fn guard(orphans: &mut Vec<ObjectKey>, inventory: &Inventory, terms: Terms<'_>, 
     orphans.retain(|key| {
         let holds_others = order::holds_others(key);
         if holds_others {
-            plan.problems.push(holds_everything(key, terms.revision));
+            let what = format!(
+                "{key} is no longer declared, and everything in it would go with it; it is not deleted"
+            );
+            plan.problems
+                .push(guarded(Some(key.clone()), &what, terms.revision));
         }
         !holds_others
     });
-}
-
-/// The problem of a Namespace or definition that is not deleted without a confirmation.
-pub(crate) fn holds_everything(key: &ObjectKey, revision: &str) -> Problem {
-    let what = format!(
-        "{key} is no longer declared, and everything in it would go with it; it is not deleted"
-    );
-    guarded(Some(key.clone()), &what, revision)
 }
 
 fn guarded(object: Option<ObjectKey>, what: &str, revision: &str) -> Problem {

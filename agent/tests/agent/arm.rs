@@ -482,3 +482,46 @@ async fn what_the_operator_says_arrives_in_arms_words() {
     assert!(!early, "{:#?}", server.said().reports);
     agent.stop().await;
 }
+
+#[tokio::test]
+async fn a_status_that_nobody_took_is_delivered_later_and_the_newest_alone() {
+    let ground = Ground::new().await;
+    let server = Server::start().await;
+    server.put("late", &properties("arm-late", &json!({})));
+    let agent = ground.agent(settings(&server)).await;
+    let made = wait(&ground, "arm-late", "late").await;
+    eventually("pending at first", || async {
+        report(&server, "late")["complianceState"] == "Pending"
+    })
+    .await;
+    server.said().refuses_reports = true;
+    let told = server.said().reports.len();
+    let api = ground.configurations("arm-late");
+    for commit in ["aaaa", "bbbb", "cccc"] {
+        let status = json!({"status": {
+            "observedGeneration": made.metadata.generation, "attemptedRevision": commit,
+        }});
+        api.patch_status("late", &PatchParams::default(), &Patch::Merge(status))
+            .await
+            .unwrap();
+        if commit != "bbbb" {
+            eventually("it is refused", || async {
+                let said = server.said();
+                let mut refused = said.refused_reports.iter();
+                refused.any(|report| report["attemptedRevision"] == commit)
+            })
+            .await;
+        }
+    }
+    server.said().refuses_reports = false;
+    eventually("the newest is there", || async {
+        report(&server, "late")["attemptedRevision"] == "cccc"
+    })
+    .await;
+    let later: Vec<Value> = server.said().reports[told..]
+        .iter()
+        .map(|(_, report)| report["attemptedRevision"].clone())
+        .collect();
+    assert!(later.iter().all(|commit| *commit == "cccc"), "{later:?}");
+    agent.stop().await;
+}

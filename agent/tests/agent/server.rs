@@ -45,6 +45,9 @@ pub(crate) struct Said {
     pub(crate) faults: VecDeque<Fault>,
     /// How many lists were asked for.
     pub(crate) lists: usize,
+    /// Whether reports are refused as by a portal that is down, and which were.
+    pub(crate) refuses_reports: bool,
+    pub(crate) refused_reports: Vec<Value>,
     /// The reports, in their order.
     pub(crate) reports: Vec<(String, Value)>,
 }
@@ -153,7 +156,12 @@ async fn answer(State(said): State<Arc<Mutex<Said>>>, request: Request) -> Respo
             .await
             .unwrap();
         let report = serde_json::from_slice(&body).unwrap();
-        said.lock().unwrap().reports.push((name, report));
+        let mut said = said.lock().unwrap();
+        if said.refuses_reports {
+            said.refused_reports.push(report);
+            return StatusCode::SERVICE_UNAVAILABLE.into_response();
+        }
+        said.reports.push((name, report));
         return StatusCode::NO_CONTENT.into_response();
     }
     assert_eq!(path, format!("/dataplane/v1{CLUSTER}/configurations"));

@@ -64,16 +64,17 @@ impl Applier {
     pub(crate) async fn would_delete(
         &self,
         key: &ObjectKey,
+        uid: Option<u128>,
         resource: &Resource,
-    ) -> Result<bool, Deletion> {
+    ) -> Result<bool, Problem> {
         let target = Target {
             key,
             version: &resource.version,
             plural: &resource.plural,
         };
-        match self.look_before(key, None, target).await {
+        match self.look_before(key, uid, target).await {
             Ok((seen, metadata)) => Ok(!is_kept(&metadata, &seen)),
-            Err(failed @ Deletion::Failed(_)) => Err(failed),
+            Err(Deletion::Failed(problem)) => Err(problem),
             Err(_) => Ok(false),
         }
     }

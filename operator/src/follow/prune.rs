@@ -6,8 +6,10 @@ use super::Follow;
 use crate::{
     ObjectKey, Problem, Reason,
     apply::{Deletion, lingers},
+    kinds::Resource,
     metrics::Part,
-    plan::{Plan, holds_everything, of_deletion},
+    plan::{Plan, of_deletion},
+    snapshot::CommitId,
 };
 
 /// What became of objects that should go.
@@ -24,39 +26,69 @@ pub(super) struct Deleted {
 
 impl Follow {
     /// Deletes what is no longer declared, as far as the plan lets it.
-    pub(super) async fn prune(&mut self, plan: &mut Plan) -> Deleted {
+    pub(super) async fn prune(&mut self, plan: &Plan) -> Deleted {
         let orphans: HashSet<&ObjectKey> = plan.prune.iter().collect();
         self.object_problems.retain(|key, problem| {
             !matches!(problem.reason, Reason::NotPruned | Reason::Lingers) || orphans.contains(key)
         });
-        let mut asked = 0;
-        for key in std::mem::take(&mut plan.ask) {
-            let Some(resource) = self.kinds.preferred(&key.group, &key.kind).cloned() else {
-                continue;
-            };
-            match self.applier.would_delete(&key, &resource).await {
-                Ok(true) => {
-                    let commit = self.commit.map(|commit| commit.to_string());
-                    plan.problems
-                        .push(holds_everything(&key, &commit.unwrap_or_default()));
-                }
-                Ok(false) => {
-                    self.inventory.remove(&key);
-                    self.object_problems.remove(&key);
-                }
-                Err(end) => {
-                    self.deleted(key, end, &mut Deleted::default());
-                    asked += 1;
-                }
-            }
-        }
         let started = Instant::now();
-        let mut deleted = self.delete(&plan.prune, true).await;
+        let deleted = self.delete(&plan.prune, true).await;
         if !plan.prune.is_empty() {
             self.meter.took(Part::Prune, started.elapsed());
         }
-        deleted.failed += asked;
         deleted
+    }
+
+    /// Looks at what the plan would guard and may not be there, so that a guard counts only what
+    /// would be deleted, and plans the deletions. Says how many could not be looked at, or nothing
+    /// when the sync shall end.
+    pub(super) async fn look_first(&mut self, commit: CommitId, plan: &mut Plan) -> Option<usize> {
+        if plan.look.is_empty() {
+            return Some(0);
+        }
+        let works = self.to_delete(&plan.look);
+        let applier = Arc::clone(&self.applier);
+        let look = move |(key, uid, resource): (ObjectKey, _, _)| {
+            let applier = Arc::clone(&applier);
+            async move {
+                let answer = applier.would_delete(&key, uid, &resource).await;
+                (key, answer)
+            }
+        };
+        let mut failed = Vec::new();
+        let take = |follow: &mut Self, (key, answer): (ObjectKey, _)| match answer {
+            Ok(true) => {}
+            Ok(false) => {
+                follow.inventory.remove(&key);
+                follow.object_problems.remove(&key);
+            }
+            Err(problem) => failed.push(problem),
+        };
+        if !self.each(works, true, look, take).await {
+            return None;
+        }
+        let newer = self.plan(commit, true);
+        let guarded = newer.problems.into_iter();
+        plan.problems
+            .extend(guarded.filter(|problem| problem.reason == Reason::Guarded));
+        (plan.prune, plan.forget) = (newer.prune, newer.forget);
+        let unseen = failed.len();
+        plan.problems.append(&mut failed);
+        Some(unseen)
+    }
+
+    /// The objects, with the uid and the resource of each.
+    fn to_delete(&self, keys: &[ObjectKey]) -> Vec<(ObjectKey, Option<u128>, Resource)> {
+        let mut works = Vec::with_capacity(keys.len());
+        for key in keys {
+            if let Some(resource) = self.kinds.preferred(&key.group, &key.kind)
+                && let Some(entry) = self.inventory.find(key)
+            {
+                let uid = entry.applied.map(|(uid, _)| uid);
+                works.push((key.clone(), uid, resource.clone()));
+            }
+        }
+        works
     }
 
     /// Deletes objects, given in the order of deletion: those of one place in it at once, the next
@@ -64,14 +96,7 @@ impl Follow {
     pub(super) async fn delete(&mut self, keys: &[ObjectKey], interruptible: bool) -> Deleted {
         let mut deleted = Deleted::default();
         for group in keys.chunk_by(|a, b| of_deletion(a) == of_deletion(b)) {
-            let works: Vec<_> = group
-                .iter()
-                .filter_map(|key| {
-                    let resource = self.kinds.preferred(&key.group, &key.kind)?.clone();
-                    let entry = self.inventory.find(key)?;
-                    Some((key.clone(), entry.applied.map(|(uid, _)| uid), resource))
-                })
-                .collect();
+            let works = self.to_delete(group);
             let applier = Arc::clone(&self.applier);
             let delete = move |(key, uid, resource): (ObjectKey, _, _)| {
                 let applier = Arc::clone(&applier);

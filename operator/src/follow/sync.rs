@@ -128,7 +128,7 @@ impl Follow {
         let started = Instant::now();
         self.waits = false;
         let again = self.retry.due().is_some();
-        let mut plan = tracing::info_span!("plan").in_scope(|| self.plan(commit));
+        let mut plan = tracing::info_span!("plan").in_scope(|| self.plan(commit, false));
         let mut sent = Sent::default();
         if plan.kinds_missing || std::mem::take(&mut self.kinds_in_doubt) {
             match self.bring_kinds(commit, plan).await {
@@ -136,6 +136,9 @@ impl Follow {
                 None => return self.stopped(),
             }
         }
+        let Some(unseen) = self.look_first(commit, &mut plan).await else {
+            return self.stopped();
+        };
         let (total, unchanged) = (plan.to_apply(), plan.unchanged);
         let announced = self.announce(&plan);
         if announced
@@ -172,7 +175,7 @@ impl Follow {
             Default::default()
         } else {
             let span = tracing::info_span!("prune", objects = plan.prune.len());
-            self.prune(&mut plan).instrument(span).await
+            self.prune(&plan).instrument(span).await
         };
         if pruned.stopped {
             return self.stopped();
@@ -195,7 +198,7 @@ impl Follow {
         // Those that are watched for need no clock, but for a moment after one has come.
         let kinds_awaited =
             kinds_awaited && (!self.coming.sees_all() || self.retry.attempts() < AFTER_A_KIND_CAME);
-        if sent.failed + pruned.failed + pruned.unwatched > 0
+        if sent.failed + unseen + pruned.failed + pruned.unwatched > 0
             || kinds_awaited
             || self.plan_problems.iter().any(is_worth_a_retry)
         {
@@ -238,7 +241,7 @@ impl Follow {
         problems.all(|problem| problem.reason.is_warning())
     }
 
-    fn plan(&mut self, commit: CommitId) -> Plan {
+    pub(super) fn plan(&self, commit: CommitId, looked: bool) -> Plan {
         let revision = commit.to_string();
         let annotations = self.object.annotations();
         let confirmed = annotations
@@ -256,6 +259,7 @@ impl Follow {
             prune: self.object.spec.prune,
             hidden: self.is_hidden(),
             confirmed,
+            looked,
             revision: &revision,
             guard: Guard {
                 objects: settings.guard_objects,
@@ -297,7 +301,7 @@ impl Follow {
         if !self.await_kinds(&definitions).await {
             return None;
         }
-        let mut plan = self.plan(commit);
+        let mut plan = self.plan(commit, false);
         for problem in &mut plan.problems {
             self.blocked_by_definition(problem, &definitions);
         }

@@ -1,6 +1,6 @@
 //! What is to be done, from what is declared, what was applied, and what the cluster knows.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use gitmoor_operator::{
     ObjectKey, Reason,
@@ -89,6 +89,7 @@ const TERMS: Terms<'static> = Terms {
     prune: true,
     hidden: false,
     confirmed: false,
+    looked: false,
     revision: "c0ffee",
     guard: Guard {
         objects: 10,
@@ -394,18 +395,58 @@ fn nothing_is_pruned_before_others_have_read_the_commit() {
 }
 
 #[test]
-fn a_namespace_that_was_never_applied_is_looked_at_instead_of_asked_about() {
-    let mut inventory = applied(&maps(0..1));
+fn a_namespace_that_was_never_applied_is_looked_at_before_it_is_asked_about() {
+    let mut inventory = applied(&maps(0..2));
     let namespace = key("", "Namespace", None, "shop");
     inventory.announce([(namespace.clone(), "v1".into())]);
     // As after a restart: whether it was refused is not known any more.
     inventory.failed(&namespace, false);
-    let plan = plan(&manifests(maps(0..1)), &inventory, &kinds(), TERMS);
-    assert_eq!(plan.ask, [namespace]);
+    let less = manifests(maps(0..1));
+    let first = plan(&less, &inventory, &kinds(), TERMS);
+    assert_eq!(first.look, [namespace]);
     assert!(
-        plan.prune.is_empty() && plan.problems.is_empty(),
-        "{plan:?}"
+        first.prune.is_empty() && first.problems.is_empty(),
+        "{first:?}"
     );
+    let looked = Terms {
+        looked: true,
+        ..TERMS
+    };
+    let second = plan(&less, &inventory, &kinds(), looked);
+    assert_eq!(second.prune, [map_key("m1")]);
+    assert_eq!(reasons(&second), [Reason::Guarded]);
+}
+
+#[test]
+fn what_may_be_gone_is_looked_at_before_a_great_deletion_is_asked_about() {
+    let mut inventory = applied(&maps(0..14));
+    // As after a death: announced, and never heard of again.
+    let old: Vec<ObjectKey> = maps(14..30)
+        .iter()
+        .map(|one| map_key(&one.key.name))
+        .collect();
+    inventory.announce(old.iter().map(|key| (key.clone(), "v1".into())));
+    for key in &old {
+        inventory.failed(key, false);
+    }
+    let less = manifests(maps(0..13));
+    let first = plan(&less, &inventory, &kinds(), TERMS);
+    let wanted: HashSet<&ObjectKey> = old.iter().collect();
+    assert_eq!(first.look.iter().collect::<HashSet<_>>(), wanted);
+    assert!(first.prune.is_empty(), "nothing is deleted before");
+    assert!(first.problems.is_empty(), "{first:?}");
+    let looked = Terms {
+        looked: true,
+        ..TERMS
+    };
+    let there = plan(&less, &inventory, &kinds(), looked);
+    assert_eq!(reasons(&there), [Reason::Guarded]);
+    for key in &old {
+        inventory.remove(key);
+    }
+    let gone = plan(&less, &inventory, &kinds(), looked);
+    assert_eq!(gone.prune, [map_key("m13")]);
+    assert!(gone.problems.is_empty(), "{gone:?}");
 }
 
 #[test]

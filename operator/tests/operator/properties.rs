@@ -258,6 +258,7 @@ impl World {
             prune: true,
             hidden: false,
             confirmed: true,
+            looked: false,
             revision: "c0ffee",
             guard: Guard {
                 objects: 10,
@@ -540,6 +541,7 @@ proptest! {
             prune,
             hidden,
             confirmed,
+            looked: false,
             revision: "c0ffee",
             guard: Guard { objects: 10, percent: 50 },
             others: &[],

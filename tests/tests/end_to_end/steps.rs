@@ -147,3 +147,32 @@ async fn a_death_before_or_after_any_step_is_made_up_for() -> Result<()> {
     )?;
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_deleted_while_the_operator_was_away_is_no_great_deletion() -> Result<()> {
+    let world = bare_world().await;
+    let mut tree = Tree::default();
+    tree.declare(Kind::ConfigMap, "stays", "stays.yaml", "a");
+    let mut all = Tree::default();
+    all.declare(Kind::ConfigMap, "stays", "stays.yaml", "a");
+    all.declare(Kind::ConfigMap, "goes", "goes.yaml", "a");
+    let away: Vec<String> = (0..13).map(|number| format!("away-{number}")).collect();
+    for name in &away {
+        all.declare(Kind::ConfigMap, name, &format!("{name}.yaml"), "a");
+    }
+    let mut lone = Lone::new(world, "away", &all).await?;
+    lone.start()?;
+    lone.has(&all).await?;
+    world.synced(&lone.key, &lone.repository.head()?).await?;
+    lone.stop().await?;
+    let mut delete = vec!["-n", &lone.key.namespace, "delete", "configmaps"];
+    delete.extend(away.iter().map(String::as_str));
+    world.kubectl(&delete).await?;
+    tree.commit(&lone.repository, "what is away, and one more")?;
+    lone.start()?;
+    let status = world.synced(&lone.key, &lone.repository.head()?).await?;
+    lone.has(&tree).await?;
+    lone.stop().await?;
+    ensure!(status.problems.is_empty(), "{:#?}", status.problems);
+    Ok(())
+}
