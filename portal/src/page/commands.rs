@@ -24,8 +24,8 @@ pub(super) struct Subject<'a> {
 }
 
 impl Subject<'_> {
-    /// Those of all actions.
-    pub(super) fn all(&self) -> Vec<Commands> {
+    /// Those of all actions; of the confirmation too, when the deletions of a commit wait for it.
+    pub(super) fn all(&self, guarded: Option<&str>) -> Vec<Commands> {
         let params = OperatorParams::parse(self.properties.operator_params());
         let suspended = params.is_ok_and(|params| params.suspend);
         let (title, word) = if suspended {
@@ -37,7 +37,7 @@ impl Subject<'_> {
         let namespace = quoted(self.properties.operator_namespace());
         let merge = json!({"spec": {"suspend": !suspended}});
         let flag = (!suspended).then_some("");
-        vec![
+        let mut all = vec![
             self.put(),
             self.put_with(
                 title,
@@ -67,7 +67,20 @@ impl Subject<'_> {
                 ),
                 kubectl: format!("kubectl -n {namespace} delete scc {name}"),
             },
-        ]
+        ];
+        if let Some(commit) = guarded {
+            let confirm = self.put_with(
+                "Confirm the deletions",
+                "confirm",
+                &[("gitmoor-confirm-prune", Some(commit))],
+                format!(
+                    "kubectl -n {namespace} annotate --overwrite scc {name} \\\n  {}",
+                    quoted(&format!("gitmoor.io/confirm-prune={commit}"))
+                ),
+            );
+            all.insert(1, confirm);
+        }
+        all
     }
 
     /// Those that make it what it is.
@@ -149,6 +162,15 @@ impl Subject<'_> {
         if let Some(every) = params.poll_interval {
             lines.push(format!("  interval: {}s", every.as_secs_f64()));
         }
+        if let Some(timeout) = params.timeout {
+            lines.push(format!("  timeout: {}s", timeout.as_secs_f64()));
+        }
+        if !params.depends_on.is_empty() {
+            lines.push(format!(
+                "  dependsOn: {}",
+                visible(&json!(params.depends_on))
+            ));
+        }
         if params.suspend {
             lines.push("  suspend: true".to_owned());
         }
@@ -188,7 +210,9 @@ mod tests {
         let properties = ConfigurationProperties {
             repository_url: Some("https://h.example/'; rm -rf /; '\u{202e}".to_owned()),
             operator_namespace: Some("blue".to_owned()),
-            operator_params: Some("--git-path='EOF'".to_owned()),
+            operator_params: Some(
+                "--git-path='EOF' --gitmoor-timeout=90s --gitmoor-depends-on=base".to_owned(),
+            ),
             ..ConfigurationProperties::default()
         };
         let id = ID.parse().unwrap();
@@ -197,7 +221,7 @@ mod tests {
             id: &id,
             properties: &properties,
         };
-        for commands in subject.all() {
+        for commands in subject.all(Some("8e1f0c7';rm -rf /")) {
             for text in [&commands.az, &commands.curl] {
                 let words = shlex::split(text).unwrap();
                 let rm = words.iter().filter(|word| word.contains("rm -rf"));
@@ -207,12 +231,22 @@ mod tests {
                 );
                 assert!(!text.contains('\u{202e}'));
             }
+            if commands.word == "confirm" {
+                let words = shlex::split(&commands.kubectl).unwrap();
+                let last = words.last().unwrap();
+                assert_eq!(last, "gitmoor.io/confirm-prune=8e1f0c7';rm -rf /");
+            }
             let ends = commands
                 .kubectl
                 .lines()
                 .filter(|line| *line == "EOF")
                 .count();
             assert!(ends <= 1, "{}", commands.kubectl);
+            if commands.word == "put" {
+                for line in ["  timeout: 90s\n", "  dependsOn: [\"base\"]\n"] {
+                    assert!(commands.kubectl.contains(line), "{}", commands.kubectl);
+                }
+            }
         }
     }
 
@@ -228,7 +262,7 @@ mod tests {
             id: &id,
             properties: &properties,
         };
-        let all = subject.all();
+        let all = subject.all(None);
         let sync = all.iter().find(|one| one.word == "sync").unwrap();
         assert!(
             sync.az

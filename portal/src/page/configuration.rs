@@ -118,6 +118,9 @@ pub(super) async fn show(
     let report = report.unwrap_or_default();
     let commit = |text: &Option<String>| Commit::new(text.as_deref()?, repository.as_ref());
     let cluster = id.cluster();
+    let guarded = commit(&report.attempted_revision).filter(|_| is_guarded(&report));
+    let commands = pages.commands(call, id, properties)?;
+    let commands = commands.all(guarded.as_ref().map(|commit| &*commit.full));
     let configuration = Configuration {
         frame: Frame::of(visitor).section("clusters").live(Some(&cluster)),
         name: shown(id.name()),
@@ -156,7 +159,7 @@ pub(super) async fn show(
             at: When::maybe(Some(commit.authored_at), now),
             title: shown(&commit.title),
         }),
-        guarded: commit(&report.attempted_revision).filter(|_| is_guarded(&report)),
+        guarded,
         last_applied: When::maybe(report.last_config_applied, now),
         counts: counts(&report),
         unlisted: unlisted(&report),
@@ -197,7 +200,7 @@ pub(super) async fn show(
             shown(&desired.created_by),
             When::maybe(Some(desired.created_at), now),
         ),
-        commands: pages.commands(call, id, properties)?.all(),
+        commands,
         may_write: visitor
             .may(&ApiRoute::Configuration(id.clone()), &Method::PUT)
             .is_ok(),

@@ -177,6 +177,10 @@ async fn deletions_that_wait_are_confirmed_for_the_commit_that_is_shown() {
     let html = ann.html(SHOP).await;
     assert!(html.contains("Confirm the deletions of 8e1f0c7"), "{html}");
     assert!(html.contains("12 of 14 objects would be deleted"));
+    assert!(
+        html.contains(&format!("gitmoor.io/confirm-prune={COMMIT}")),
+        "the command to copy: {html}"
+    );
     let commit = hidden(&html, "commit");
     assert_eq!(commit, COMMIT);
     let confirm = format!("{SHOP}/confirm");
