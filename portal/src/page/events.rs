@@ -161,9 +161,12 @@ impl Watch {
                 () = self.cancel.cancelled() => return None,
             }
             self.next = Instant::now() + PAUSE;
-            // What came meanwhile is seen with the rest.
+            // What came meanwhile is seen with the rest; that someone signed out is not.
             self.news = self.news.resubscribe();
-            return Some(());
+            if let Ok(Some(_)) = self.sees(&news).await {
+                return Some(());
+            }
+            return None;
         }
     }
 
