@@ -1,6 +1,8 @@
 //! The server: a listener, TLS, and connections that are bounded in number, in time and in what
 //! they may hold. What is answered is in `api`.
 
+mod activity;
+
 use std::{
     fs::DirBuilder,
     io,
@@ -20,6 +22,7 @@ use hyper_util::{
     server::conn::auto::Builder,
     service::TowerToHyperService,
 };
+use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::Semaphore,
@@ -48,6 +51,11 @@ const GRACE: Duration = Duration::from_secs(10);
 /// The same when the time of a connection is over: an agent may wait for a minute.
 const LONG_GRACE: Duration = Duration::from_secs(75);
 
+/// How long an HTTP/2 connection without a request under way is kept. Each holds some 45 KiB, and to
+/// end it loses no request: callers who come back later open another. For HTTP/1, where a request
+/// may be on its way, it is the time that a head may take.
+const IDLE: Duration = Duration::from_secs(5);
+
 /// How long an HTTP/2 connection may be silent before it is asked for a sign of life: agents wait.
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
 
@@ -56,6 +64,9 @@ const KEYS_REREAD_AFTER: Duration = Duration::from_secs(60 * 60);
 
 /// How often the audit log is looked through for what is too old.
 const AUDIT_LOOKED_THROUGH_AFTER: Duration = Duration::from_secs(60 * 60);
+
+/// Files that are no connections of callers: the database, the certificate, the logs.
+const OTHER_FILES: u64 = 64;
 
 /// How long to wait when the machine has no file descriptor left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -267,13 +278,32 @@ async fn forget_audit(store: &Store, days: NonZeroU32) {
     }
 }
 
-/// Runs a portal until it is cancelled.
+/// Runs a portal until it is cancelled. The process may open as many files from then on as it is
+/// ever allowed to.
 ///
 /// # Errors
 /// When it cannot start.
 pub async fn run(settings: Settings, cancel: CancellationToken) -> Result<(), Error> {
+    allow_connections(settings.limits.connections.get());
     Portal::bind(settings).await?.serve(cancel).await;
     Ok(())
+}
+
+/// Each connection is an open file.
+fn allow_connections(connections: u32) {
+    let mut files = getrlimit(Resource::Nofile);
+    files.current = files.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, files) {
+        let error = &error as &dyn std::error::Error;
+        tracing::warn!(error, "raising the limit of open files");
+    }
+    let most = getrlimit(Resource::Nofile).current;
+    if most.is_some_and(|most| most < u64::from(connections) + OTHER_FILES) {
+        tracing::warn!(
+            "this process may open {} files, too few for {connections} connections: raise its limit (`ulimit -Hn`), or lower `limits.connections`",
+            most.unwrap_or_default()
+        );
+    }
 }
 
 /// What every connection needs.
@@ -299,12 +329,20 @@ impl Server {
         };
         let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
         let builder = builder(http2);
-        let service = TowerToHyperService::new(self.router);
-        let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+        let (service, requests) = activity::counted(self.router);
+        let over = async {
+            if http2 {
+                let _ = timeout(CONNECTION_LIFETIME, activity::ceases(requests, IDLE)).await;
+            } else {
+                sleep(CONNECTION_LIFETIME).await;
+            }
+        };
+        let mut connection =
+            pin!(builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service)));
         tokio::select! {
             ended = connection.as_mut() => return log(ended),
             () = self.cancel.cancelled() => {}
-            () = sleep(CONNECTION_LIFETIME) => {
+            () = over => {
                 connection.as_mut().graceful_shutdown();
                 tokio::select! {
                     ended = timeout(LONG_GRACE, connection.as_mut()) => {

@@ -131,7 +131,8 @@ impl Default for TlsSettings {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Limits {
-    /// Connections at once; more wait to be accepted.
+    /// Connections at once, of some 45 KiB each; more wait to be accepted. An agent that waits for
+    /// news holds one.
     pub connections: NonZeroU32,
     /// Requests at once of callers who have a token; more wait, as long as one may take.
     pub requests: NonZeroU32,
@@ -188,7 +189,7 @@ pub struct Rate {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            connections: number(4096),
+            connections: number(16_384),
             requests: number(256),
             viewers: number(256),
             request_seconds: number(30),

@@ -1,6 +1,6 @@
 //! Starting and ending what runs until it is told to end.
 
-use std::path::Path;
+use std::{path::Path, process::Command};
 
 use gitmoor_cluster::Cluster;
 use rustix::process::Signal;
@@ -19,6 +19,21 @@ fn the_first_signal_ends_it_well() {
         running.line("the portal has ended");
         assert_eq!(running.ended().code(), Some(0));
     }
+}
+
+#[test]
+fn a_portal_opens_as_many_files_as_it_may_and_says_when_they_are_too_few() {
+    let directory = tempfile::tempdir().unwrap();
+    let limits = "ulimit -Sn 256; ulimit -Hn 300; exec \"$0\" \"$@\"";
+    let program = gitmoor(&[]).get_program().to_owned();
+    let mut command = Command::new("sh");
+    command.args(["-c", limits]).arg(program);
+    command.args(["portal", "--listen", "127.0.0.1:0", "--data-directory"]);
+    let mut running = Running::start(command.arg(directory.path().join("data")));
+    running.line("may open 300 files, too few for 16384 connections");
+    running.line("the portal is ready");
+    running.signal(Signal::TERM);
+    assert_eq!(running.ended().code(), Some(0));
 }
 
 #[test]

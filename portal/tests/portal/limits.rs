@@ -3,7 +3,7 @@
 use std::{io, sync::Arc, time::Duration};
 
 use gitmoor_portal::identity::Role;
-use reqwest::StatusCode;
+use reqwest::{Method, StatusCode};
 use rustls::{ClientConfig, RootCertStore, crypto::ring, pki_types::CertificateDer};
 use rustls_pki_types::pem::PemObject as _;
 use serde_json::json;
@@ -14,7 +14,8 @@ use tokio::{
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use super::server::{
-    CLUSTER, SUBSCRIPTION, Server, body, client, data_plane, versioned, versioned_list, within,
+    Body, CLUSTER, SUBSCRIPTION, Server, body, client, data_plane, versioned, versioned_list,
+    within,
 };
 
 const URL: &str = "https://git.example.net/blue/deploy.git";
@@ -133,6 +134,48 @@ async fn a_head_that_never_ends_is_given_up() {
     }
     // Nor is one who never begins with TLS waited for.
     assert_eq!(within(silent.read_to_end(&mut rest)).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn a_connection_on_which_nothing_is_asked_is_ended_and_one_that_waits_is_not() {
+    const PING: u8 = 6;
+    const ACKNOWLEDGED: u8 = 1;
+    let server = Server::start().await;
+    let mut idle = connect(&server, b"h2").await;
+    // The preface, and settings that leave everything as it is.
+    idle.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0")
+        .await
+        .unwrap();
+    let agent = server.agent(CLUSTER).await;
+    let path = data_plane(CLUSTER);
+    let known = agent.get(&path).await.headers["etag"].clone();
+    let headers = [
+        ("if-none-match", known.to_str().unwrap()),
+        ("prefer", "wait=8"),
+    ];
+    let waits = agent.send_with(Method::GET, &path, Body::None, &headers);
+    let ends = async {
+        let mut head = [0; 9];
+        while within(idle.read_exact(&mut head)).await.is_ok() {
+            let mut payload = vec![0; usize::from(u16::from_be_bytes([head[1], head[2]]))];
+            idle.read_exact(&mut payload).await.unwrap();
+            // A sign of life, as any client gives.
+            if head[3] == PING {
+                head[4] = ACKNOWLEDGED;
+                idle.write_all(&[&head[..], &payload].concat())
+                    .await
+                    .unwrap();
+            }
+        }
+    };
+    let (answer, ()) = tokio::join!(waits, ends);
+    assert_eq!(answer.status, StatusCode::NOT_MODIFIED);
+    // Where the connection has ended since, the caller has another without having to ask for it.
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    let answer = agent
+        .send_with(Method::GET, &path, Body::None, &headers[..1])
+        .await;
+    assert_eq!(answer.status, StatusCode::NOT_MODIFIED);
 }
 
 #[tokio::test]

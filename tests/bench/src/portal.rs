@@ -10,13 +10,14 @@ use anyhow::{Context as _, Result, ensure};
 use axum::{Router, routing::get};
 use futures::{StreamExt as _, stream};
 use gitmoor_arm::ClusterId;
-use gitmoor_portal::{Location, Settings, Store, identity::Role};
+use gitmoor_portal::{Location, Rate, Settings, Store, identity::Role};
 use gitmoor_postgres::{Options, Postgres};
 use http::{
     Method, StatusCode,
     header::{ETAG, IF_NONE_MATCH},
 };
 use reqwest::{Certificate, Client};
+use rustix::process::{Resource, getrlimit, setrlimit};
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, task::JoinSet, time::sleep_until};
 
@@ -35,16 +36,20 @@ const POLL: Duration = Duration::from_secs(30);
 /// Reports of status in a second, of all agents together.
 const REPORTS: usize = 100;
 
-/// Connections that the agents share here: a machine that is also measured has no room for more.
-const CONNECTIONS: usize = 64;
+/// Connections over which the agents are made.
+const MAKERS: usize = 16;
+
+/// How long it takes until all of them wait for news.
+const ARRIVE: Duration = Duration::from_secs(30);
 
 /// Clusters on the page of a list.
 const LISTED: usize = 1000;
 
 const GROUP: &str = "/subscriptions/s/resourceGroups/edge";
 
-/// An agent, by its token and what it knows.
+/// An agent, by its connections, its token, and what it knows.
 struct Agent {
+    http: Client,
     list: String,
     status: String,
     token: String,
@@ -56,6 +61,9 @@ struct Agent {
 pub(crate) async fn portal(report: &mut Report, agents: usize) -> Result<()> {
     // An error says that there is one already.
     let _ = rustls::crypto::ring::default_provider().install_default();
+    let mut files = getrlimit(Resource::Nofile);
+    files.current = files.maximum;
+    setrlimit(Resource::Nofile, files).context("open as many files as there are agents")?;
     on(report, "SQLite", None, agents).await?;
     let postgres = Postgres::start(Options { durable: true })?;
     let url = postgres.fresh()?;
@@ -77,6 +85,14 @@ async fn on(
         ..Settings::default()
     };
     settings.limits.page_size = u32::try_from(LISTED)?.try_into()?;
+    // One principal makes all the agents, and one asks for pages without a pause.
+    let often = 1_000_000.try_into()?;
+    let unhindered = Rate {
+        burst: often,
+        per_second: often,
+    };
+    settings.limits.throttling.reads = unhindered;
+    settings.limits.throttling.writes = unhindered;
     let file = directory.path().join("portal.yaml");
     let mut text = serde_json::to_value(&settings)?;
     // As settings are shown, a URL has no password and no query.
@@ -90,8 +106,11 @@ async fn on(
     let log = |name: &str| directory.path().join(name);
     let program = Program::start(&arguments, log("first.log"))?;
     let ca = settings.data_directory.join("ca.pem");
-    let http = clients(&ca, &url, &program).await?;
-    let made = make(&store, &http, &url, agents)
+    let pem = pem(&ca, &program).await?;
+    let makers = (0..MAKERS).map(|_| client(&pem));
+    let http = makers.collect::<Result<Vec<_>>>()?;
+    until_healthy(&http[0], &url, Instant::now()).await?;
+    let made = make(&store, &http, &pem, &url, agents)
         .await
         .context("make agents")?;
     program.stop().await?;
@@ -110,30 +129,31 @@ async fn on(
         .aim(200.0),
     );
     let made = Arc::new(made);
-    load(report, engine, &program, &http, &url, &made).await?;
+    load(report, engine, &program, &made).await?;
     list(report, engine, &store, &http[0], &url).await?;
     rate(report, engine, &http[0], &made).await?;
+    waiting(report, engine, &program, &made).await?;
     program.stop().await
 }
 
-/// Clients that trust the portal, when it is there.
-async fn clients(ca: &std::path::Path, url: &str, program: &Program) -> Result<Vec<Client>> {
+/// The portal's CA, when it has made it.
+async fn pem(ca: &std::path::Path, program: &Program) -> Result<Vec<u8>> {
     let start = Instant::now();
-    let pem = loop {
+    loop {
         if let Ok(pem) = std::fs::read(ca) {
-            break pem;
+            return Ok(pem);
         }
         let log = || format!("no CA of the portal; its log:\n{}", program.log_tail());
         ensure!(start.elapsed() < Duration::from_secs(30), log());
         tokio::time::sleep(Duration::from_millis(20)).await;
-    };
-    let clients = (0..CONNECTIONS).map(|_| {
-        let ca = Certificate::from_pem(&pem)?;
-        Client::builder().tls_certs_only([ca]).no_proxy().build()
-    });
-    let clients = clients.collect::<Result<Vec<_>, _>>()?;
-    until_healthy(&clients[0], url, start).await?;
-    Ok(clients)
+    }
+}
+
+/// A client that trusts the portal, with connections of its own.
+fn client(pem: &[u8]) -> Result<Client> {
+    let ca = Certificate::from_pem(pem)?;
+    let client = Client::builder().tls_certs_only([ca]).no_proxy();
+    Ok(client.build()?)
 }
 
 async fn until_healthy(http: &Client, url: &str, start: Instant) -> Result<()> {
@@ -155,7 +175,13 @@ fn cluster(number: usize) -> String {
 }
 
 /// Makes the agents, each with a cluster and a configuration.
-async fn make(store: &Store, http: &[Client], url: &str, count: usize) -> Result<Vec<Agent>> {
+async fn make(
+    store: &Store,
+    http: &[Client],
+    pem: &[u8],
+    url: &str,
+    count: usize,
+) -> Result<Vec<Agent>> {
     let ann = store
         .create_principal("ann", &"/subscriptions/s".parse()?, Role::Owner)
         .await?;
@@ -177,27 +203,28 @@ async fn make(store: &Store, http: &[Client], url: &str, count: usize) -> Result
     let group = format!("{GROUP}?api-version=2022-12-01");
     put(&http[0], group, json!({"location": "local"})).await?;
     let one = async |number: usize| -> Result<Agent> {
-        let client = &http[number % http.len()];
+        let maker = &http[number % http.len()];
         let id = cluster(number);
         if number < LISTED {
             let body = json!({"location": "local", "identity": {"type": "SystemAssigned"},
                 "properties": {"agentPublicKeyCertificate": ""}, "tags": {"ring": "1"}});
-            put(client, format!("{id}?api-version=2021-10-01"), body).await?;
+            put(maker, format!("{id}?api-version=2021-10-01"), body).await?;
         }
         let configuration = format!(
             "{id}/providers/Microsoft.KubernetesConfiguration/sourceControlConfigurations/shop"
         );
         let body = json!({"properties": {"repositoryUrl": "https://git.example.net/shop.git"}});
         let path = format!("{configuration}?api-version=2023-05-01");
-        let made = put(client, path, body).await?;
+        let made = put(maker, path, body).await?;
         let parsed: ClusterId = id.parse()?;
         let principal = store.create_agent(&parsed).await?;
         let token = store.issue_token(principal.id(), None).await?;
         let token = token.context("it is there")?.expose().to_owned();
         let list = format!("{url}{}", parsed.data_plane_path());
-        let answer = client.get(&list).bearer_auth(&token).send().await?;
+        let answer = maker.get(&list).bearer_auth(&token).send().await?;
         let list_etag = answer.headers().get(ETAG).context("the list's version")?;
         Ok(Agent {
+            http: client(pem)?,
             list_etag: list_etag.to_str()?.to_owned(),
             status: format!("{url}{}", parsed.status_path("shop")),
             etag: made["etag"].as_str().unwrap_or_default().to_owned(),
@@ -214,24 +241,18 @@ async fn make(store: &Store, http: &[Client], url: &str, count: usize) -> Result
 }
 
 /// Sends one request and says how long it took since it was due.
-async fn send(
-    client: Client,
-    agent: Arc<Vec<Agent>>,
-    number: usize,
-    reports: bool,
-    due: Instant,
-) -> Result<f64> {
+async fn send(agents: Arc<Vec<Agent>>, number: usize, reports: bool, due: Instant) -> Result<f64> {
     sleep_until(due.into()).await;
-    let agent = &agent[number % agent.len()];
+    let agent = &agents[number % agents.len()];
     let (request, expected) = if reports {
         let report = json!({"observedEtag": agent.etag, "complianceState": "Compliant",
             "message": "12 objects are live", "appliedRevision": format!("{number:040x}")});
         (
-            client.put(&agent.status).json(&report),
+            agent.http.put(&agent.status).json(&report),
             StatusCode::NO_CONTENT,
         )
     } else {
-        let request = client.request(Method::GET, &agent.list);
+        let request = agent.http.request(Method::GET, &agent.list);
         (
             request.header(IF_NONE_MATCH, &agent.list_etag),
             StatusCode::NOT_MODIFIED,
@@ -253,11 +274,8 @@ async fn load(
     report: &mut Report,
     engine: &str,
     program: &Program,
-    http: &[Client],
-    url: &str,
     agents: &Arc<Vec<Agent>>,
 ) -> Result<()> {
-    until_healthy(&http[0], url, Instant::now()).await?;
     let polls = to_f64(agents.len()) / POLL.as_secs_f64();
     let calls = |rate: f64| {
         let mut due = Vec::new();
@@ -273,14 +291,7 @@ async fn load(
     let mut tasks = JoinSet::new();
     for (reports, rate) in [(false, polls), (true, to_f64(REPORTS))] {
         for (number, at) in calls(rate).into_iter().enumerate() {
-            let client = http[number % http.len()].clone();
-            tasks.spawn(send(
-                client,
-                Arc::clone(agents),
-                number,
-                reports,
-                start + at,
-            ));
+            tasks.spawn(send(Arc::clone(agents), number, reports, start + at));
         }
     }
     let mut took = Vec::new();
@@ -301,7 +312,7 @@ async fn load(
             .limit(50.0)
             .aim(50.0)
             .beside(format!(
-                "of {}; median {:.1}, most {:.1}; from when each was due, over {CONNECTIONS} connections",
+                "of {}; median {:.1}, most {:.1}; from when each was due, each agent over connections of its own",
                 took.len(),
                 quantile(&took, 0.5),
                 quantile(&took, 1.0)
@@ -318,6 +329,47 @@ async fn load(
             .aim(150.0)
             .beside(usage.note()),
     );
+    Ok(())
+}
+
+/// All agents as they wait for news, each on a connection of its own.
+async fn waiting(
+    report: &mut Report,
+    engine: &str,
+    program: &Program,
+    agents: &Arc<Vec<Agent>>,
+) -> Result<()> {
+    let mut tasks = JoinSet::new();
+    for number in 0..agents.len() {
+        let agents = Arc::clone(agents);
+        let due = Instant::now() + ARRIVE * u32::try_from(number)? / u32::try_from(agents.len())?;
+        tasks.spawn(async move {
+            sleep_until(due.into()).await;
+            let agent = &agents[number];
+            let request = agent.http.get(&agent.list).bearer_auth(&agent.token);
+            let request = request.header(IF_NONE_MATCH, &agent.list_etag);
+            Ok(request.header("prefer", "wait=55").send().await?.status())
+        });
+    }
+    tokio::time::sleep(ARRIVE + Duration::from_secs(5)).await;
+    ensure!(tasks.try_join_next().is_none(), "one did not wait");
+    let usage = program.usage()?;
+    report.add(
+        Figure::new(
+            "portal",
+            format!(
+                "{engine}: {} agents that wait for news, resident memory",
+                agents.len()
+            ),
+            usage.resident,
+            "MiB",
+        )
+        .beside(usage.note()),
+    );
+    while let Some(status) = tasks.join_next().await {
+        let status: Result<StatusCode> = status?;
+        ensure!(status? == StatusCode::NOT_MODIFIED, "news of nothing");
+    }
     Ok(())
 }
 
