@@ -13,6 +13,7 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use gitmoor_arm::Secret;
 use ring::{
     aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey},
+    hmac,
     rand::{SecureRandom as _, SystemRandom},
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -37,8 +38,9 @@ pub struct Encryption {
     /// Where the key is. When absent, it is in `encryption.key` in the data directory, and made when
     /// it is missing there; portals that share a database must share it.
     pub key: Option<KeySource>,
-    /// Where keys are that were in use before. What they seal is sealed anew with the key when a
-    /// portal starts, and then they are of no use any more.
+    /// Where keys are that were in use before. While they are named here, portals that still have one
+    /// of them as their key go on, and can start again; when a portal starts without them, they are of
+    /// no use any more.
     pub previous: Vec<KeySource>,
     /// As whom Azure Key Vault is asked for keys that are there.
     pub vault: Option<Vault>,
@@ -207,6 +209,10 @@ fn make(file: &Path) -> io::Result<()> {
     written.sync_all()?;
     let linked = fs::hard_link(&draft, file);
     fs::remove_file(&draft)?;
+    // What is sealed with it must not outlive it in a power cut.
+    if let Some(directory) = file.parent() {
+        fs::File::open(directory)?.sync_all()?;
+    }
     match linked {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         other => other,
@@ -220,8 +226,7 @@ pub(crate) fn random<const N: usize>() -> Result<[u8; N], EncryptionError> {
     Ok(bytes)
 }
 
-/// A key for AES-256-GCM. Each value has a nonce of its own by chance, which is safe for the four
-/// billion that a key is good for.
+/// A key of the settings, for AES-256-GCM. It seals few values, so that nonces by chance are safe.
 pub(crate) struct Key {
     id: String,
     key: LessSafeKey,
@@ -237,10 +242,9 @@ impl Key {
     pub(crate) fn new(bytes: &[u8; KEY]) -> Self {
         let digest: [u8; 32] = Sha256::digest(bytes).into();
         let id = digest[..8].iter().map(|byte| format!("{byte:02x}"));
-        let key = UnboundKey::new(&AES_256_GCM, bytes).expect("32 bytes are a key");
         Self {
             id: id.collect(),
-            key: LessSafeKey::new(key),
+            key: aes(bytes),
         }
     }
 
@@ -251,29 +255,81 @@ impl Key {
 
     /// Seals a value for a place, where alone it can be opened.
     pub(crate) fn seal(&self, place: &str, value: &[u8]) -> Result<Vec<u8>, EncryptionError> {
-        let nonce = random::<NONCE_LEN>()?;
-        let mut sealed = value.to_vec();
-        let sealing = self.key.seal_in_place_append_tag(
-            Nonce::assume_unique_for_key(nonce),
-            Aad::from(place),
-            &mut sealed,
-        );
-        sealing.map_err(|_| EncryptionError::Forged)?;
-        Ok([&nonce[..], &sealed].concat())
+        seal(&self.key, place, value)
     }
 
     /// Opens what was sealed for a place.
     pub(crate) fn open(&self, place: &str, sealed: &[u8]) -> Result<Vec<u8>, EncryptionError> {
-        let (nonce, sealed) = sealed
-            .split_first_chunk::<NONCE_LEN>()
-            .ok_or(EncryptionError::Forged)?;
-        let mut value = sealed.to_vec();
-        let nonce = Nonce::assume_unique_for_key(*nonce);
-        let opened = self.key.open_in_place(nonce, Aad::from(place), &mut value);
-        let length = opened.map_err(|_| EncryptionError::Forged)?.len();
-        value.truncate(length);
-        Ok(value)
+        open(&self.key, place, sealed)
     }
+}
+
+/// The length of a salt, in bytes.
+const SALT: usize = 16;
+
+/// What seals values without number: with nonces by chance a key of AES-256-GCM is good for four
+/// billion, so each value has one of its own, derived from this one by a salt that lies before it.
+pub(crate) struct DataKey {
+    derive: hmac::Key,
+    /// Itself, which sealed values before each had its own.
+    plain: LessSafeKey,
+}
+
+impl DataKey {
+    pub(crate) fn new(bytes: &[u8; KEY]) -> Self {
+        Self {
+            derive: hmac::Key::new(hmac::HMAC_SHA256, bytes),
+            plain: aes(bytes),
+        }
+    }
+
+    fn derived(&self, salt: &[u8; SALT]) -> LessSafeKey {
+        let tag = hmac::sign(&self.derive, salt);
+        aes(tag.as_ref().try_into().expect("SHA-256 has 32 bytes"))
+    }
+
+    /// Seals a value for a place, where alone it can be opened.
+    pub(crate) fn seal(&self, place: &str, value: &[u8]) -> Result<Vec<u8>, EncryptionError> {
+        let salt = random::<SALT>()?;
+        let sealed = seal(&self.derived(&salt), place, value)?;
+        Ok([&salt[..], &sealed].concat())
+    }
+
+    /// Opens what was sealed for a place.
+    pub(crate) fn open(&self, place: &str, sealed: &[u8]) -> Result<Vec<u8>, EncryptionError> {
+        let (salt, value) = sealed
+            .split_first_chunk::<SALT>()
+            .ok_or(EncryptionError::Forged)?;
+        open(&self.derived(salt), place, value).or_else(|_| open(&self.plain, place, sealed))
+    }
+}
+
+fn aes(bytes: &[u8; KEY]) -> LessSafeKey {
+    LessSafeKey::new(UnboundKey::new(&AES_256_GCM, bytes).expect("32 bytes are a key"))
+}
+
+fn seal(key: &LessSafeKey, place: &str, value: &[u8]) -> Result<Vec<u8>, EncryptionError> {
+    let nonce = random::<NONCE_LEN>()?;
+    let mut sealed = value.to_vec();
+    let sealing = key.seal_in_place_append_tag(
+        Nonce::assume_unique_for_key(nonce),
+        Aad::from(place),
+        &mut sealed,
+    );
+    sealing.map_err(|_| EncryptionError::Forged)?;
+    Ok([&nonce[..], &sealed].concat())
+}
+
+fn open(key: &LessSafeKey, place: &str, sealed: &[u8]) -> Result<Vec<u8>, EncryptionError> {
+    let (nonce, sealed) = sealed
+        .split_first_chunk::<NONCE_LEN>()
+        .ok_or(EncryptionError::Forged)?;
+    let mut value = sealed.to_vec();
+    let nonce = Nonce::assume_unique_for_key(*nonce);
+    let opened = key.open_in_place(nonce, Aad::from(place), &mut value);
+    let length = opened.map_err(|_| EncryptionError::Forged)?.len();
+    value.truncate(length);
+    Ok(value)
 }
 
 #[cfg(test)]
@@ -282,21 +338,36 @@ mod tests {
 
     #[test]
     fn a_value_opens_at_its_place_with_its_key_alone() {
-        let (key, other) = (Key::new(&[1; KEY]), Key::new(&[2; KEY]));
+        let (key, other) = (DataKey::new(&[1; KEY]), DataKey::new(&[2; KEY]));
         let sealed = key.seal("here", b"canary").unwrap();
         assert!(!sealed.windows(6).any(|part| part == b"canary"));
-        assert_ne!(sealed, key.seal("here", b"canary").unwrap());
         assert_eq!(key.open("here", &sealed).unwrap(), b"canary");
-        let mut changed = sealed.clone();
-        changed[20] ^= 1;
+        for at in [0, 20, 40] {
+            let mut changed = sealed.clone();
+            changed[at] ^= 1;
+            assert!(key.open("here", &changed).is_err(), "{at}");
+        }
         for (key, place, sealed) in [
             (&other, "here", &sealed[..]),
             (&key, "there", &sealed),
-            (&key, "here", &changed),
-            (&key, "here", &sealed[..8]),
+            (&key, "here", &sealed[..20]),
+            (&key, "here", &[]),
         ] {
             assert!(key.open(place, sealed).is_err());
         }
+    }
+
+    #[test]
+    fn each_value_has_a_key_of_its_own_and_those_of_before_still_open() {
+        let bytes = [1; KEY];
+        let key = DataKey::new(&bytes);
+        let (one, other) = (key.seal("p", b"v").unwrap(), key.seal("p", b"v").unwrap());
+        assert_ne!(one[..SALT], other[..SALT]);
+        // The data key itself does not open it.
+        assert!(Key::new(&bytes).open("p", &one[SALT..]).is_err());
+        let before = Key::new(&bytes).seal("p", b"v").unwrap();
+        assert_eq!(key.open("p", &before).unwrap(), b"v");
+        assert!(key.open("q", &before).is_err());
     }
 
     #[test]

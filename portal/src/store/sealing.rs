@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 
 use gitmoor_arm::Timestamp;
 use serde::{Serialize, de::DeserializeOwned};
-use sqlx::Row as _;
+use sqlx::{AnyConnection, Row as _, any::AnyRow};
 use uuid::Uuid;
 
 use super::{
@@ -13,11 +13,11 @@ use super::{
     database::Database,
     rows::{broken, text},
 };
-use crate::encryption::{EncryptionError, KEY, Key, MasterKeys, random};
+use crate::encryption::{DataKey, EncryptionError, KEY, Key, MasterKeys, random};
 
 /// Seals and opens values of the database. A clone shares the key.
 #[derive(Clone)]
-pub(super) struct Sealing(Arc<Key>);
+pub(super) struct Sealing(Arc<DataKey>);
 
 impl fmt::Debug for Sealing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -25,50 +25,77 @@ impl fmt::Debug for Sealing {
     }
 }
 
+/// The data key as a key of the settings sealed it.
+struct Wrapped {
+    id: String,
+    sealed: Vec<u8>,
+    sealed_by: String,
+}
+
 impl Sealing {
-    /// Reads the data key, and makes it when there is none. One that a previous key of the settings
-    /// sealed is sealed with the current one.
+    /// Reads the data key, and makes it when there is none. It is there once for each key of the
+    /// settings that is in use. The current one takes over when it is not the newest, and that one is
+    /// among the previous ones: a portal that knows nothing of the newest leaves all as it is. Those
+    /// that are no longer named go when the newest is the current one.
     pub(super) async fn open(database: &Database, keys: &MasterKeys) -> Result<Self, StoreError> {
         let mut transaction = database.begin("data key").await?;
-        let row = sqlx::query("SELECT id, sealed, sealed_by FROM data_key")
-            .fetch_optional(&mut *transaction)
-            .await?;
-        let Some(row) = row else {
-            let id = Uuid::new_v4().to_string();
-            let key = random::<KEY>()?;
-            sqlx::query(
-                "INSERT INTO data_key (id, sealed, sealed_by, created_at) VALUES ($1, $2, $3, $4)",
-            )
-            .bind(&id)
-            .bind(keys.current.seal(&id, &key)?)
-            .bind(keys.current.id())
-            .bind(Timestamp::now().to_string())
-            .execute(&mut *transaction)
-            .await?;
-            transaction.commit().await?;
-            return Ok(Self(Arc::new(Key::new(&key))));
+        let rows =
+            sqlx::query("SELECT id, sealed, sealed_by FROM data_key ORDER BY created_at, id")
+                .fetch_all(&mut *transaction)
+                .await?;
+        let read = |row: &AnyRow| {
+            Ok::<_, sqlx::Error>(Wrapped {
+                id: row.try_get("id")?,
+                sealed: row.try_get("sealed")?,
+                sealed_by: row.try_get("sealed_by")?,
+            })
         };
-        let id: String = row.try_get("id")?;
-        let by: &str = row.try_get("sealed_by")?;
-        let mut known = std::iter::once(&keys.current).chain(&keys.previous);
-        let master = known.find(|key| key.id() == by);
-        let master = master.ok_or_else(|| EncryptionError::Unknown(by.to_owned()))?;
-        let key = master.open(&id, row.try_get("sealed")?)?;
+        let rows: Vec<Wrapped> = rows.iter().map(read).collect::<Result<_, _>>()?;
+        let current = keys.current.id();
+        let Some(newest) = rows.last().map(|row| row.sealed_by.as_str()) else {
+            let key = random::<KEY>()?;
+            insert(&mut transaction, &keys.current, &key).await?;
+            transaction.commit().await?;
+            return Ok(Self::of(&key));
+        };
+        let known = |id: &str| {
+            let mut all = std::iter::once(&keys.current).chain(&keys.previous);
+            all.find(|key| key.id() == id)
+        };
+        let opened = rows
+            .iter()
+            .rev()
+            .find_map(|row| Some((row, known(&row.sealed_by)?)));
+        let (row, master) = opened.ok_or_else(|| EncryptionError::Unknown(newest.to_owned()))?;
+        let key = master.open(&row.id, &row.sealed)?;
         let key: [u8; KEY] = key.try_into().map_err(|_| EncryptionError::Forged)?;
-        if by != keys.current.id() {
-            sqlx::query("UPDATE data_key SET sealed = $1, sealed_by = $2 WHERE id = $3")
-                .bind(keys.current.seal(&id, &key)?)
-                .bind(keys.current.id())
-                .bind(&id)
+        let has_current = rows.iter().any(|row| row.sealed_by == current);
+        let takes_over = newest != current && (known(newest).is_some() || !has_current);
+        let is_newest = takes_over || newest == current;
+        let gone = rows.iter().filter(|row| {
+            let is_old = known(&row.sealed_by).is_none();
+            (is_newest && is_old) || (takes_over && row.sealed_by == current)
+        });
+        for row in gone {
+            sqlx::query("DELETE FROM data_key WHERE id = $1")
+                .bind(&row.id)
                 .execute(&mut *transaction)
                 .await?;
-            transaction.commit().await?;
+            tracing::info!(key = row.sealed_by, "a key opens the database no longer");
+        }
+        if takes_over {
+            insert(&mut transaction, &keys.current, &key).await?;
             tracing::info!(
-                key = keys.current.id(),
+                key = current,
                 "the database is sealed with another key from now on"
             );
         }
-        Ok(Self(Arc::new(Key::new(&key))))
+        transaction.commit().await?;
+        Ok(Self::of(&key))
+    }
+
+    pub(super) fn of(key: &[u8; KEY]) -> Self {
+        Self(Arc::new(DataKey::new(key)))
     }
 
     /// Seals bytes for a column of the row of a key.
@@ -115,4 +142,22 @@ impl Sealing {
 
 fn place(column: &str, row: &str) -> String {
     format!("{column} {row}")
+}
+
+/// Writes the data key as a key of the settings seals it, as the newest.
+async fn insert(
+    connection: &mut AnyConnection,
+    master: &Key,
+    key: &[u8; KEY],
+) -> Result<(), StoreError> {
+    // In the order of time.
+    let id = Uuid::now_v7().to_string();
+    sqlx::query("INSERT INTO data_key (id, sealed, sealed_by, created_at) VALUES ($1, $2, $3, $4)")
+        .bind(&id)
+        .bind(master.seal(&id, key)?)
+        .bind(master.id())
+        .bind(Timestamp::now().to_string())
+        .execute(connection)
+        .await?;
+    Ok(())
 }
