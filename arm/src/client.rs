@@ -18,18 +18,37 @@ pub use http::TransportError;
 pub use list::{Listed, Version};
 pub use service::Service;
 
-use std::time::Duration;
+use std::{
+    sync::{PoisonError, RwLock},
+    time::Duration,
+};
 
 use ::http::{
-    Method, StatusCode,
+    HeaderValue, Method, StatusCode,
     header::{CONTENT_TYPE, IF_NONE_MATCH},
 };
 use rand::Rng as _;
+use reqwest::RequestBuilder;
 use url::Url;
 
 use crate::{ClusterId, ConfigurationId, Error, ErrorResponse, OpeningKey, Settings, StatusReport};
 use http::{Answer, Http, origin};
 use token::{Enrolled, TokenSource};
+
+/// The header by which an agent says the version of Kubernetes when it lists.
+pub const KUBERNETES_VERSION_HEADER: &str = "gitmoor-kubernetes-version";
+
+/// The header by which it says the number of nodes.
+pub const NODES_HEADER: &str = "gitmoor-nodes";
+
+/// What an agent knows of its cluster.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ClusterFacts {
+    /// As its API server writes it: `v1.34.1`.
+    pub kubernetes_version: Option<String>,
+    /// How many there are.
+    pub nodes: Option<u64>,
+}
 
 /// A client for one cluster's configurations. Cheap to use from several tasks; a process-wide
 /// rustls `CryptoProvider` must be installed before the first one is made.
@@ -43,6 +62,7 @@ pub struct Client {
     tokens: TokenSource,
     /// What opens secrets that are sealed.
     key: Option<OpeningKey>,
+    facts: RwLock<ClusterFacts>,
 }
 
 impl Client {
@@ -62,6 +82,7 @@ impl Client {
             http,
             tokens: TokenSource::new(settings.credential.clone(), None, &settings.audience),
             key: None,
+            facts: RwLock::default(),
         })
     }
 
@@ -76,6 +97,11 @@ impl Client {
         let credential = settings.credential.clone();
         self.tokens = TokenSource::new(credential, Some(enrolled), &settings.audience);
         self.key = Some(identity.key);
+    }
+
+    /// From now on says this of the cluster when it lists.
+    pub fn describe(&self, facts: ClusterFacts) {
+        *self.facts.write().unwrap_or_else(PoisonError::into_inner) = facts;
     }
 
     /// The cluster whose configurations this lists.
@@ -135,6 +161,19 @@ impl Client {
         self.request(&method, url, asked, &fresh).await
     }
 
+    fn described(&self, request: RequestBuilder) -> RequestBuilder {
+        let facts = self.facts.read().unwrap_or_else(PoisonError::into_inner);
+        let version = facts.kubernetes_version.as_deref();
+        let version = version.and_then(|version| HeaderValue::from_str(version).ok());
+        let nodes = facts.nodes.map(HeaderValue::from);
+        [(KUBERNETES_VERSION_HEADER, version), (NODES_HEADER, nodes)]
+            .into_iter()
+            .filter_map(|(name, value)| Some((name, value?)))
+            .fold(request, |request, (name, value)| {
+                request.header(name, value)
+            })
+    }
+
     async fn request(
         &self,
         method: &Method,
@@ -154,8 +193,9 @@ impl Client {
                     Asked::Body(body) => request
                         .header(CONTENT_TYPE, "application/json")
                         .body(body.clone()),
-                    Asked::Nothing => request,
-                    Asked::News { since, wait } => request
+                    Asked::Nothing => self.described(request),
+                    Asked::News { since, wait } => self
+                        .described(request)
                         .header(IF_NONE_MATCH, &since.0)
                         .header("prefer", format!("wait={}", wait.as_secs()))
                         .timeout(self.http.timeout() + *wait),

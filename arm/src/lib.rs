@@ -30,7 +30,10 @@ mod settings;
 mod version;
 mod wire;
 
-pub use client::{Client, Identity, Listed, Service, TransportError, Version, jittered};
+pub use client::{
+    Client, ClusterFacts, Identity, KUBERNETES_VERSION_HEADER, Listed, NODES_HEADER, Service,
+    TransportError, Version, jittered,
+};
 pub use error::{Error, FileError, Retry, TokenError};
 pub use flux::{
     FLUX_API_VERSIONS, FLUX_RESOURCE_TYPE, FluxProperties, FluxRequest, GIT_REPOSITORY,
