@@ -223,6 +223,7 @@ impl Portal {
             () = follow_keys(&self.store) => {}
             () = forget_audit(&self.store, self.settings.audit_days) => {}
             () = self.store.follow_changes() => {}
+            () = self.store.keep_presence() => {}
         }
         drop(self.listener);
         tasks.close();

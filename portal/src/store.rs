@@ -18,6 +18,8 @@ mod rows;
 mod sealing;
 mod sessions;
 mod summaries;
+#[cfg(test)]
+mod tests;
 
 pub use audit::AuditEntry;
 pub use backup::{BackupError, back_up, restore};
@@ -27,7 +29,7 @@ pub(crate) use configurations::{Condition, Page, PutError, ReportError, Written}
 pub(crate) use flux::{FluxPart, FluxRecord, FluxWritten};
 pub(crate) use groups::{GroupRecord, GroupWrite};
 pub use location::{Location, LocationError};
-pub(crate) use presence::OFFLINE_AFTER;
+pub(crate) use presence::{OFFLINE_AFTER, Said, Seen};
 pub(crate) use rows::WithReport;
 pub(crate) use sessions::SESSION_LIFETIME;
 pub(crate) use summaries::{ClusterSummary, ConfigurationSummary, Summary};
@@ -51,6 +53,16 @@ pub enum StoreError {
     /// The schema could not be brought up to date.
     #[error("bringing the schema of the database up to date")]
     Migrate(#[source] sqlx::migrate::MigrateError),
+    /// A later version of the program brought it up to date.
+    #[error(
+        "the database has schema {found} and this program knows {known}: start the version that ran last, or a later one; to go back, restore a backup from before"
+    )]
+    Later {
+        /// The database's.
+        found: i64,
+        /// The newest that is known.
+        known: i64,
+    },
     /// A statement failed.
     #[error("asking the database")]
     Database(#[from] sqlx::Error),

@@ -8,7 +8,7 @@ use gitmoor_arm::{
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use super::{API_VERSION, Api, Call, condition, json, refusal::Refusal};
+use super::{API_VERSION, Api, Call, condition, data_plane, json, refusal::Refusal};
 use crate::{
     identity::Principal,
     store::{WithReport, Written},
@@ -75,6 +75,11 @@ pub(super) async fn delete(
 
 pub(super) async fn list(api: &Api, call: &Call, cluster: &ClusterId) -> Result<Response, Refusal> {
     let version = version(call)?;
+    // An agent that knows ARM alone is one that says so.
+    let said = data_plane::said(&call.headers);
+    if said.agent_version.is_some() {
+        api.store.saw(cluster, said);
+    }
     let after = call.skip_token()?;
     let page = api
         .store

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     identity::{Principal, Scope},
-    store::{ClusterRecord, ClusterWrite, OFFLINE_AFTER},
+    store::{ClusterRecord, ClusterWrite, OFFLINE_AFTER, Seen},
 };
 
 pub(super) const TYPE: &str = "Microsoft.Kubernetes/connectedClusters";
@@ -345,9 +345,9 @@ fn one(api: &Api, status: StatusCode, record: &ClusterRecord) -> Response {
 fn view(api: &Api, record: &ClusterRecord) -> Value {
     let mut properties = record.body["properties"].clone();
     let now = Timestamp::now();
-    let connectivity = match record.last_seen {
+    let connectivity = match &record.seen {
         None => "Connecting",
-        Some(seen) if now.0 - seen.0 > OFFLINE_AFTER => "Offline",
+        Some(seen) if now.0 - seen.at.0 > OFFLINE_AFTER => "Offline",
         Some(_) => "Connected",
     };
     // The SDK's models name it as required.
@@ -356,15 +356,24 @@ fn view(api: &Api, record: &ClusterRecord) -> Value {
     }
     properties["provisioningState"] = "Succeeded".into();
     properties["connectivityStatus"] = connectivity.into();
-    for (name, value) in [
-        ("lastConnectivityTime", record.last_seen.map(|at| json!(at))),
-        (
-            "agentVersion",
-            record.agent_version.as_ref().map(|version| json!(version)),
-        ),
-    ] {
-        if let Some(value) = value {
-            properties[name] = value;
+    if let Some(Seen { at, said }) = &record.seen {
+        for (name, value) in [
+            ("lastConnectivityTime", Some(json!(at))),
+            (
+                "agentVersion",
+                said.agent_version.as_ref().map(|version| json!(version)),
+            ),
+            (
+                "kubernetesVersion",
+                said.kubernetes_version
+                    .as_ref()
+                    .map(|version| json!(version)),
+            ),
+            ("totalNodeCount", said.nodes.map(|nodes| json!(nodes))),
+        ] {
+            if let Some(value) = value {
+                properties[name] = value;
+            }
         }
     }
     let kind = record.body["identity"].as_str().unwrap_or("None");

@@ -4,17 +4,17 @@
 
 use axum::response::{IntoResponse as _, Response};
 use gitmoor_arm::{
-    ClusterId, ConfigurationId, FieldError, ListPage, ProtectedSettings, SealingError, SealingKey,
-    StatusReport, WithSecrets, place_of,
+    ClusterId, ConfigurationId, FieldError, KUBERNETES_VERSION_HEADER, ListPage, NODES_HEADER,
+    ProtectedSettings, SealingError, SealingKey, StatusReport, WithSecrets, place_of,
 };
 use http::{
-    HeaderMap, HeaderName, HeaderValue, StatusCode,
+    HeaderMap, HeaderName, StatusCode,
     header::{IF_NONE_MATCH, USER_AGENT},
 };
 use tokio::time::{Duration, Instant};
 
 use super::{Api, Call, condition, json, refusal::Refusal};
-use crate::identity::Principal;
+use crate::{identity::Principal, store::Said};
 
 /// The longest that an agent may wait, whatever it prefers.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
@@ -44,8 +44,7 @@ pub(super) async fn changed(
     cluster: &ClusterId,
     wait: Duration,
 ) -> Result<(), Refusal> {
-    let version = headers.get(USER_AGENT).and_then(agent_version);
-    api.store.saw(cluster, version).await;
+    api.store.saw(cluster, said(headers));
     let known = condition::read(headers)?.if_none_match.unwrap_or_default();
     let until = Instant::now() + wait;
     Ok(api.store.changed(cluster, &known, until).await?)
@@ -57,8 +56,7 @@ pub(super) async fn list(
     caller: &Principal,
     cluster: &ClusterId,
 ) -> Result<Response, Refusal> {
-    let version = call.headers.get(USER_AGENT).and_then(agent_version);
-    api.store.saw(cluster, version).await;
+    api.store.saw(cluster, said(&call.headers));
     let after = call.skip_token()?;
     // Taken before the list is read: if that is newer already, it is only read once more.
     let etag = api.store.list_etag(cluster).await?;
@@ -129,9 +127,24 @@ pub(super) async fn report(
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-/// The version of an agent that says what it is.
-fn agent_version(user_agent: &HeaderValue) -> Option<String> {
-    let version = user_agent.to_str().ok()?.strip_prefix("gitmoor/")?;
+/// What an agent says of itself and its cluster.
+pub(super) fn said(headers: &HeaderMap) -> Said {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let agent = headers
+        .get(USER_AGENT)
+        .and_then(|value| value.to_str().ok());
+    Said {
+        agent_version: agent
+            .and_then(|agent| agent.strip_prefix("gitmoor/"))
+            .and_then(version),
+        kubernetes_version: text(KUBERNETES_VERSION_HEADER).and_then(version),
+        nodes: text(NODES_HEADER).and_then(|nodes| nodes.parse().ok()),
+    }
+}
+
+/// A version, when it is written as one.
+fn version(text: &str) -> Option<String> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-+".contains(&byte);
-    (version.len() <= 64 && version.bytes().all(plain)).then(|| version.to_owned())
+    let is_version = !text.is_empty() && text.len() <= 64 && text.bytes().all(plain);
+    is_version.then(|| text.to_owned())
 }

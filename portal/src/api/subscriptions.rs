@@ -124,13 +124,11 @@ pub(super) async fn patch_group(
 ) -> Result<Response, Refusal> {
     call.any_version()?;
     let body = tracked::read(body)?;
-    let mut group = api
+    let group = api
         .store
-        .group(id)
+        .patch_group(id, body.tags(), &caller.into())
         .await?
         .ok_or_else(|| Refusal::no_group(id))?;
-    group.tags = body.tags().unwrap_or(group.tags);
-    api.store.put_group(group.clone(), &caller.into()).await?;
     Ok(json(StatusCode::OK, &group_view(&group)))
 }
 

@@ -35,6 +35,8 @@ struct Cluster {
     state: State,
     seen: Option<When>,
     version: Option<String>,
+    kubernetes: Option<String>,
+    nodes: Option<u32>,
     location: Option<String>,
     tags: String,
     rows: Vec<Row>,
@@ -67,13 +69,16 @@ pub(super) async fn show(
         }
     });
     let write = ApiRoute::Cluster(id.clone());
+    let said = cluster.seen.as_ref().map(|seen| &seen.said);
     let cluster = Cluster {
         frame: Frame::of(visitor).section("clusters").live(Some(id)),
         name: shown(cluster.id.name()),
         id: shown(cluster.id.as_str()),
         state: State::of_cluster(cluster, board.now),
-        seen: When::maybe(cluster.last_seen, board.now),
-        version: cluster.agent_version.as_deref().map(shown),
+        seen: When::maybe(cluster.seen.as_ref().map(|seen| seen.at), board.now),
+        version: said.and_then(|said| said.agent_version.as_deref().map(shown)),
+        kubernetes: said.and_then(|said| said.kubernetes_version.as_deref().map(shown)),
+        nodes: said.and_then(|said| said.nodes),
         location: cluster.location.as_deref().map(shown),
         tags: tags(&cluster.tags),
         rows: rows.collect(),

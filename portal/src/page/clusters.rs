@@ -45,6 +45,8 @@ struct Row {
     state: State,
     configurations: usize,
     version: String,
+    kubernetes: String,
+    nodes: Option<u32>,
     tags: String,
     seen: Option<When>,
 }
@@ -165,13 +167,20 @@ impl Query {
         if self.state.is_some_and(|wanted| wanted != state) {
             return false;
         }
+        let said = cluster.seen.as_ref().map(|seen| &seen.said);
         let holds = |word: &str| {
             let within = |text: &str| text.to_lowercase().contains(word);
             within(cluster.id.name())
                 || within(cluster.id.resource_group())
                 || within(cluster.id.subscription())
                 || cluster.location.as_deref().is_some_and(within)
-                || cluster.agent_version.as_deref().is_some_and(within)
+                || said.is_some_and(|said| {
+                    let versions = [&said.agent_version, &said.kubernetes_version];
+                    versions
+                        .into_iter()
+                        .flatten()
+                        .any(|version| within(version))
+                })
                 || cluster
                     .tags
                     .iter()
@@ -236,19 +245,19 @@ impl Query {
 
 impl Row {
     fn new(cluster: &ClusterSummary, state: State, now: Timestamp) -> Self {
+        let said = cluster.seen.as_ref().map(|seen| &seen.said);
+        let version = |version: Option<&String>| version.map(|one| shown(one)).unwrap_or_default();
         Self {
             name: shown(cluster.id.name()),
             link: route::of_cluster(&cluster.id),
             group: shown(cluster.id.resource_group()),
             state,
             configurations: cluster.configurations.len(),
-            version: cluster
-                .agent_version
-                .as_deref()
-                .map(shown)
-                .unwrap_or_default(),
+            version: version(said.and_then(|said| said.agent_version.as_ref())),
+            kubernetes: version(said.and_then(|said| said.kubernetes_version.as_ref())),
+            nodes: said.and_then(|said| said.nodes),
             tags: tags(&cluster.tags),
-            seen: When::maybe(cluster.last_seen, now),
+            seen: When::maybe(cluster.seen.as_ref().map(|seen| seen.at), now),
         }
     }
 }

@@ -125,7 +125,7 @@ fn offline(cluster: &ClusterSummary, now: Timestamp) -> Item {
     };
     Item {
         state: State::Offline,
-        since: When::maybe(cluster.last_seen, now),
+        since: When::maybe(cluster.seen.as_ref().map(|seen| seen.at), now),
         order: (State::Offline, Reverse(0), name.clone()),
         link: route::of_cluster(&cluster.id),
         name,

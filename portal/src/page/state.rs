@@ -97,9 +97,9 @@ impl State {
 
     /// Whether a cluster's agent calls.
     pub(super) fn of_agent(cluster: &ClusterSummary, now: Timestamp) -> Option<Self> {
-        match cluster.last_seen {
+        match &cluster.seen {
             None => Some(Self::Connecting),
-            Some(seen) if now.0 - seen.0 > OFFLINE_AFTER => Some(Self::Offline),
+            Some(seen) if now.0 - seen.at.0 > OFFLINE_AFTER => Some(Self::Offline),
             Some(_) => None,
         }
     }

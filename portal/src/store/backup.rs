@@ -4,11 +4,12 @@
 use std::io::{BufRead, Write};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
+use futures::TryStreamExt as _;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 use sqlx::{
-    Any, AssertSqlSafe, Column as _, Row as _, Transaction, ValueRef as _,
+    AnyConnection, AssertSqlSafe, Column as _, Row as _, ValueRef as _,
     any::{AnyRow, AnyTypeInfoKind},
 };
 
@@ -18,7 +19,7 @@ use super::{
 };
 
 /// Every table, in an order in which rows can be put in.
-pub(super) const TABLES: [&str; 15] = [
+pub(super) const TABLES: [&str; 16] = [
     "portal",
     "principal",
     "person",
@@ -28,6 +29,7 @@ pub(super) const TABLES: [&str; 15] = [
     "data_key",
     "resource_group",
     "cluster",
+    "presence",
     "flux_configuration",
     "configuration",
     "protected_settings",
@@ -118,11 +120,11 @@ impl<W: Write> Lines<W> {
     }
 }
 
-/// Writes all that is in the database as it is at one moment, and says how many rows there are. A
-/// running portal does not mind.
+/// Writes all that is in the database as it is at one moment, of whichever schema, and says how many
+/// rows there are. A running portal does not mind.
 ///
 /// # Errors
-/// When the database cannot be read, or the backup not be written.
+/// When the database cannot be read or is of a later version, or the backup not be written.
 pub async fn back_up(location: &Location, to: impl Write) -> Result<usize, BackupError> {
     let database = Database::connect(location).await?;
     let begin = match database.engine {
@@ -130,9 +132,16 @@ pub async fn back_up(location: &Location, to: impl Write) -> Result<usize, Backu
         Engine::Postgres => "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY",
     };
     let mut transaction = database.readers.begin_with(begin).await?;
+    database.without_end(&mut transaction).await?;
     let schema = sqlx::query_scalar("SELECT max(version) FROM _sqlx_migrations")
         .fetch_one(&mut *transaction)
         .await?;
+    let known = Database::newest_schema();
+    if schema > known {
+        let found = schema;
+        return Err(StoreError::Later { found, known }.into());
+    }
+    let there = database.tables(&mut transaction).await?;
     let mut lines = Lines {
         to,
         hash: Sha256::new(),
@@ -143,8 +152,12 @@ pub async fn back_up(location: &Location, to: impl Write) -> Result<usize, Backu
     })?;
     let mut count = 0;
     for table in TABLES {
+        if !there.iter().any(|one| one == table) {
+            continue;
+        }
         let query = AssertSqlSafe(format!("SELECT * FROM {table}"));
-        for row in sqlx::query(query).fetch_all(&mut *transaction).await? {
+        let mut rows = sqlx::query(query).fetch(&mut *transaction);
+        while let Some(row) = rows.try_next().await? {
             lines.write(&Line::Row {
                 table: table.to_owned(),
                 values: values(&row)?,
@@ -225,9 +238,12 @@ async fn read(
     }
     hash.update(&first);
     hash.update(b"\n");
-    database.migrate(Some(head.schema)).await?;
     let mut transaction = database.begin("restore").await?;
-    for table in TABLES {
+    database.without_end(&mut transaction).await?;
+    for table in database.tables(&mut transaction).await? {
+        if !TABLES.contains(&table.as_str()) {
+            continue;
+        }
         let query = AssertSqlSafe(format!("SELECT count(*) FROM {table}"));
         let count: i64 = sqlx::query_scalar(query)
             .fetch_one(&mut *transaction)
@@ -236,6 +252,10 @@ async fn read(
             return Err(BackupError::NotEmpty(location.to_string()));
         }
     }
+    // Its rows fit the schema that it was made of, and are brought up to date with it.
+    database
+        .migrate_to(&mut transaction, Some(head.schema))
+        .await?;
     let mut count = 0;
     for (number, line) in lines {
         let line = line?;
@@ -254,8 +274,8 @@ async fn read(
                 if rows != count || sha256 != hex(&hash.finalize()) {
                     return Err(malformed(number, "what comes before was changed"));
                 }
+                database.migrate_to(&mut transaction, None).await?;
                 transaction.commit().await?;
-                database.migrate(None).await?;
                 return Ok(count);
             }
         }
@@ -265,7 +285,7 @@ async fn read(
 
 /// Whether it could be a row.
 async fn insert(
-    transaction: &mut Transaction<'static, Any>,
+    connection: &mut AnyConnection,
     table: &str,
     values: &Map<String, Value>,
 ) -> Result<bool, BackupError> {
@@ -299,7 +319,7 @@ async fn insert(
             }
         };
     }
-    query.execute(&mut **transaction).await?;
+    query.execute(connection).await?;
     Ok(true)
 }
 
@@ -308,22 +328,4 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn no_table_is_forgotten() {
-        let directory = tempfile::tempdir().unwrap();
-        let location = Location::file(directory.path().join("portal.db"));
-        let database = Database::open(&location).await.unwrap();
-        let query = "SELECT name FROM sqlite_master WHERE type = 'table' \
-             AND name NOT LIKE 'sqlite_%' AND name <> '_sqlx_migrations' ORDER BY name";
-        let there: Vec<String> = sqlx::query_scalar(query)
-            .fetch_all(&database.readers)
-            .await
-            .unwrap();
-        let mut known = [&TABLES[..], &LEFT_OUT].concat();
-        known.sort_unstable();
-        assert_eq!(there, known);
-    }
-}
+mod tests;

@@ -4,25 +4,34 @@
 
 use std::{
     collections::HashMap,
+    io,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use gitmoor_arm::ClusterId;
 use sha2::{Digest as _, Sha256};
-use sqlx::{AnyConnection, Row as _, postgres::PgListener};
+use sqlx::{Any, AnyConnection, Row as _, Transaction, postgres::PgListener};
 use tokio::{
     sync::{Notify, broadcast},
-    time::{Instant, sleep, timeout_at},
+    time::{Instant, sleep, timeout, timeout_at},
 };
 
 use super::{Store, StoreError, database::Engine, location::Place};
 
 /// The channels of PostgreSQL, before the directory's id: another schema of the same database has its
 /// own. What is told is the cluster, in lower case, or nothing for all of them. The second is of what
-/// only people look at.
+/// only people look at, the third of nothing: whoever hears it knows that it still hears.
 const CHANNEL: &str = "gitmoor_configurations";
 const SHOWN_CHANNEL: &str = "gitmoor_shown";
+const HEARTBEAT_CHANNEL: &str = "gitmoor_heartbeat";
+
+/// How often each portal says something on that one. A connection that is half open would else look
+/// like one on which there is no news.
+const HEARTBEAT: Duration = Duration::from_secs(20);
+
+/// How many may be missed.
+const MISSED_HEARTBEATS: u32 = 3;
 
 /// How much news may wait for a page that is busy; it looks at everything when there was more.
 const NEWS: usize = 64;
@@ -37,6 +46,14 @@ pub(crate) enum News {
     Cluster(String),
     /// Someone is signed out, who may still look at something.
     SignedOut,
+}
+
+/// Who is told of a change of a cluster, which is in lower case; of any, when it is empty.
+pub(super) enum Told {
+    /// Agents, and people: what is desired is another.
+    Desired(String),
+    /// People alone.
+    Shown(String),
 }
 
 /// Those who wait, by cluster, and those who look at a page.
@@ -60,23 +77,16 @@ impl Changes {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn of(&self, cluster: &str) -> Arc<Notify> {
+    fn of<'a>(&'a self, cluster: &'a str) -> Waiting<'a> {
         let mut waiting = self.waiting();
-        match waiting.get(cluster) {
+        let notify = match waiting.get(cluster) {
             Some(notify) => Arc::clone(notify),
             None => Arc::clone(waiting.entry(cluster.to_owned()).or_default()),
-        }
-    }
-
-    /// Nobody waits any more, perhaps.
-    fn leave(&self, cluster: &str, notify: Arc<Notify>) {
-        let mut waiting = self.waiting();
-        drop(notify);
-        if waiting
-            .get(cluster)
-            .is_some_and(|one| Arc::strong_count(one) == 1)
-        {
-            waiting.remove(cluster);
+        };
+        Waiting {
+            changes: self,
+            cluster,
+            notify,
         }
     }
 
@@ -97,6 +107,23 @@ impl Changes {
     pub(super) fn show(&self, news: News) {
         // That nobody looks is no fault.
         let _ = self.news.send(news);
+    }
+}
+
+/// Someone who waits, until they are told or their request is cancelled.
+struct Waiting<'a> {
+    changes: &'a Changes,
+    cluster: &'a str,
+    notify: Arc<Notify>,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        let mut waiting = self.changes.waiting();
+        // The map's and this one: nobody else waits.
+        if Arc::strong_count(&self.notify) == 2 {
+            waiting.remove(self.cluster);
+        }
     }
 }
 
@@ -128,10 +155,10 @@ impl Store {
         until: Instant,
     ) -> Result<(), StoreError> {
         let key = cluster.as_str().to_ascii_lowercase();
-        let notify = self.changes.of(&key);
+        let waiting = self.changes.of(&key);
         let wait = async {
             loop {
-                let told = notify.notified();
+                let told = waiting.notify.notified();
                 let mut told = std::pin::pin!(told);
                 // From now on nothing is missed, also while the list is looked at.
                 told.as_mut().enable();
@@ -141,9 +168,7 @@ impl Store {
                 told.await;
             }
         };
-        let result = timeout_at(until, wait).await.unwrap_or(Ok(()));
-        self.changes.leave(&key, notify);
-        result
+        timeout_at(until, wait).await.unwrap_or(Ok(()))
     }
 
     /// What is new from now on.
@@ -151,22 +176,30 @@ impl Store {
         self.changes.news.subscribe()
     }
 
-    /// Tells the other portals of a change when it is committed.
-    pub(super) async fn announce(
+    /// Commits a change, and tells of it here and at the other portals, also when whoever asked for it
+    /// does not wait for the answer.
+    pub(super) async fn commit(
         &self,
-        connection: &mut AnyConnection,
-        cluster: &str,
+        mut transaction: Transaction<'static, Any>,
+        told: Told,
     ) -> Result<(), StoreError> {
-        self.notify(connection, CHANNEL, cluster).await
-    }
-
-    /// The same of what only people look at.
-    pub(super) async fn announce_shown(
-        &self,
-        connection: &mut AnyConnection,
-        cluster: &str,
-    ) -> Result<(), StoreError> {
-        self.notify(connection, SHOWN_CHANNEL, cluster).await
+        let (channel, cluster) = match &told {
+            Told::Desired(cluster) => (CHANNEL, cluster),
+            Told::Shown(cluster) => (SHOWN_CHANNEL, cluster),
+        };
+        self.notify(&mut transaction, channel, cluster).await?;
+        let changes = Arc::clone(&self.changes);
+        let committed = tokio::spawn(async move {
+            transaction.commit().await?;
+            match told {
+                Told::Desired(cluster) => changes.tell(&cluster),
+                Told::Shown(cluster) => changes.show(News::Cluster(cluster)),
+            }
+            Ok(())
+        });
+        committed
+            .await
+            .unwrap_or_else(|_| Err(sqlx::Error::WorkerCrashed.into()))
     }
 
     async fn notify(
@@ -174,7 +207,7 @@ impl Store {
         connection: &mut AnyConnection,
         channel: &str,
         cluster: &str,
-    ) -> Result<(), StoreError> {
+    ) -> Result<(), sqlx::Error> {
         if self.database.engine == Engine::Postgres {
             sqlx::query("SELECT pg_notify($1, $2)")
                 .bind(self.channel(channel))
@@ -191,37 +224,75 @@ impl Store {
 
     /// Listens to the other portals, for ever.
     pub(crate) async fn follow_changes(&self) {
+        self.follow_changes_every(HEARTBEAT).await;
+    }
+
+    async fn follow_changes_every(&self, heartbeat: Duration) {
         let Place::Postgres(url) = &self.location.0 else {
             return std::future::pending().await;
         };
-        loop {
-            if let Err(error) = self.listen(url.as_str()).await {
-                tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "changes by other portals are not heard of; agents learn of them when they call again"
-                );
+        let listen = async {
+            loop {
+                if let Err(error) = self.listen(url.as_str(), heartbeat).await {
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "changes by other portals are not heard of; agents learn of them when they call again"
+                    );
+                }
+                sleep(LISTEN_AGAIN.min(heartbeat)).await;
             }
-            sleep(LISTEN_AGAIN).await;
-        }
+        };
+        let beat = async {
+            loop {
+                sleep(heartbeat).await;
+                if let Err(error) = self.beat().await {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::debug!(error, "a heartbeat was not sent");
+                }
+            }
+        };
+        tokio::join!(listen, beat);
     }
 
-    async fn listen(&self, url: &str) -> Result<(), sqlx::Error> {
-        let mut listener = PgListener::connect(url).await?;
-        let shown = self.channel(SHOWN_CHANNEL);
-        listener
-            .listen_all([self.channel(CHANNEL).as_str(), &shown])
-            .await?;
+    async fn beat(&self) -> Result<(), sqlx::Error> {
+        let mut connection = self.database.readers.acquire().await?;
+        self.notify(&mut connection, HEARTBEAT_CHANNEL, "").await
+    }
+
+    async fn listen(&self, url: &str, heartbeat: Duration) -> Result<(), sqlx::Error> {
+        let silence = heartbeat * MISSED_HEARTBEATS;
+        let silent = || sqlx::Error::Io(io::ErrorKind::TimedOut.into());
+        let (desired, shown) = (self.channel(CHANNEL), self.channel(SHOWN_CHANNEL));
+        let channels = [&desired, &shown, &self.channel(HEARTBEAT_CHANNEL)];
+        let connected = async {
+            let mut listener = PgListener::connect(url).await?;
+            listener
+                .listen_all(channels.map(String::as_str))
+                .await
+                .map(|()| listener)
+        };
+        let connected = timeout(silence, connected).await;
+        let mut listener = connected.unwrap_or_else(|_| Err(silent()))?;
         loop {
             // Whoever waited while nobody listened looks for itself.
             self.changes.tell("");
-            while let Some(told) = listener.try_recv().await? {
-                if told.channel() == shown {
+            loop {
+                let told = timeout(silence, listener.try_recv()).await;
+                let Some(told) = told.unwrap_or_else(|_| Err(silent()))? else {
+                    break;
+                };
+                if told.channel() == desired {
+                    // Perhaps it is gone; an agent that is still there calls when it is told.
+                    self.forget_seen(told.payload());
+                    self.changes.tell(told.payload());
+                } else if told.channel() == shown {
                     let cluster = told.payload().to_owned();
                     self.changes.show(News::Cluster(cluster));
-                } else {
-                    self.changes.tell(told.payload());
                 }
             }
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

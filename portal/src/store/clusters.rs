@@ -3,15 +3,16 @@
 use std::collections::BTreeMap;
 
 use gitmoor_arm::{ClusterId, Timestamp};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use sqlx::{AnyConnection, Row as _, any::AnyRow};
 use uuid::Uuid;
 
 use super::{
     Condition, Page, Store, StoreError,
     audit::{Action, By, Change},
-    changes::News,
+    changes::Told,
     groups,
+    presence::{Seen, seen_columns},
     rows::{self, timestamp},
     sealing::Sealing,
 };
@@ -30,8 +31,32 @@ pub(crate) struct ClusterRecord {
     pub(crate) created_at: Timestamp,
     pub(crate) last_modified_by: String,
     pub(crate) last_modified_at: Timestamp,
-    pub(crate) last_seen: Option<Timestamp>,
-    pub(crate) agent_version: Option<String>,
+    /// Its agent, when it last called.
+    pub(crate) seen: Option<Seen>,
+}
+
+/// What goes with a cluster, by what the audit log calls it.
+const WITHIN: [(&str, &str); 2] = [
+    (
+        "configurations",
+        "DELETE FROM configuration WHERE cluster = $1 RETURNING id",
+    ),
+    (
+        "fluxConfigurations",
+        "DELETE FROM flux_configuration WHERE cluster = $1 RETURNING id",
+    ),
+];
+
+/// The rows that a [`ClusterRecord`] is read from.
+macro_rules! cluster_rows {
+    () => {
+        concat!(
+            "SELECT c.cluster, c.id, c.etag, c.location, c.tags, c.body, c.created_by, ",
+            "c.created_at, c.last_modified_by, c.last_modified_at, ",
+            seen_columns!(),
+            " FROM cluster c LEFT JOIN presence p ON p.cluster = c.cluster "
+        )
+    };
 }
 
 /// What became of a write.
@@ -66,12 +91,7 @@ impl Store {
     ) -> Result<ClusterWrite, StoreError> {
         let key = id.as_str().to_ascii_lowercase();
         let mut transaction = self.database.begin(&key).await?;
-        let old = sqlx::query("SELECT * FROM cluster WHERE cluster = $1")
-            .bind(&key)
-            .fetch_optional(&mut *transaction)
-            .await?
-            .map(|row| self.read_cluster(&row))
-            .transpose()?;
+        let old = self.find_cluster(&mut transaction, &key).await?;
         if !condition.holds(old.as_ref().map(|old| old.etag.as_str())) {
             return Ok(ClusterWrite::Condition);
         }
@@ -93,8 +113,7 @@ impl Store {
             created_at: now,
             last_modified_by: String::new(),
             last_modified_at: now,
-            last_seen: None,
-            agent_version: None,
+            seen: None,
         });
         let record = ClusterRecord {
             etag: Uuid::new_v4().to_string(),
@@ -115,9 +134,7 @@ impl Store {
             after: Some(record.audited()),
         };
         change.record(&self.sealing, &mut transaction).await?;
-        self.announce_shown(&mut transaction, &key).await?;
-        transaction.commit().await?;
-        self.changes.show(News::Cluster(key));
+        self.commit(transaction, Told::Shown(key)).await?;
         Ok(if created {
             ClusterWrite::Created(record)
         } else {
@@ -130,9 +147,19 @@ impl Store {
         &self,
         id: &ClusterId,
     ) -> Result<Option<ClusterRecord>, StoreError> {
-        sqlx::query("SELECT * FROM cluster WHERE cluster = $1")
-            .bind(id.as_str().to_ascii_lowercase())
-            .fetch_optional(&self.database.readers)
+        let mut connection = self.database.readers.acquire().await?;
+        let key = id.as_str().to_ascii_lowercase();
+        self.find_cluster(&mut connection, &key).await
+    }
+
+    async fn find_cluster(
+        &self,
+        connection: &mut AnyConnection,
+        key: &str,
+    ) -> Result<Option<ClusterRecord>, StoreError> {
+        sqlx::query(concat!(cluster_rows!(), "WHERE c.cluster = $1"))
+            .bind(key)
+            .fetch_optional(connection)
             .await?
             .map(|row| self.read_cluster(&row))
             .transpose()
@@ -146,10 +173,11 @@ impl Store {
         limit: u32,
     ) -> Result<Page<ClusterRecord>, StoreError> {
         let (subscription, group) = groups::keys(scope);
-        let rows = sqlx::query(
-            "SELECT * FROM cluster WHERE subscription = $1 AND ($2 = '' OR resource_group = $2) \
-             AND cluster > $3 ORDER BY cluster LIMIT $4",
-        )
+        let rows = sqlx::query(concat!(
+            cluster_rows!(),
+            "WHERE c.subscription = $1 AND ($2 = '' OR c.resource_group = $2) ",
+            "AND c.cluster > $3 ORDER BY c.cluster LIMIT $4",
+        ))
         .bind(subscription)
         .bind(group)
         .bind(after.to_ascii_lowercase())
@@ -167,8 +195,8 @@ impl Store {
         })
     }
 
-    /// Deletes a cluster with its configurations; whether it was there. Nothing when the condition
-    /// does not hold.
+    /// Deletes a cluster with its configurations, its agents and its enrolments; whether any of it was
+    /// there. Nothing when the condition does not hold.
     pub(crate) async fn delete_cluster(
         &self,
         id: &ClusterId,
@@ -177,56 +205,54 @@ impl Store {
     ) -> Result<Option<bool>, StoreError> {
         let key = id.as_str().to_ascii_lowercase();
         let mut transaction = self.database.begin(&key).await?;
-        let old = sqlx::query("SELECT * FROM cluster WHERE cluster = $1")
-            .bind(&key)
-            .fetch_optional(&mut *transaction)
-            .await?
-            .map(|row| self.read_cluster(&row))
-            .transpose()?;
+        let old = self.find_cluster(&mut transaction, &key).await?;
         if !condition.holds(old.as_ref().map(|old| old.etag.as_str())) {
             return Ok(None);
         }
-        let Some(old) = old else {
-            return Ok(Some(false));
-        };
-        let configurations: Vec<String> =
-            sqlx::query_scalar("SELECT id FROM configuration WHERE cluster = $1 ORDER BY name")
+        let mut deleted = Map::new();
+        for (table, query) in WITHIN {
+            let ids: Vec<String> = sqlx::query_scalar(query)
                 .bind(&key)
                 .fetch_all(&mut *transaction)
                 .await?;
-        let mut before = old.audited();
-        before["configurations"] = configurations.into();
-        let change = Change {
-            by,
-            action: Action::DeleteCluster,
-            resource: old.id.as_str(),
-            before: Some(before),
-            after: None,
-        };
-        change.record(&self.sealing, &mut transaction).await?;
+            deleted.insert(table.to_owned(), ids.into());
+        }
+        self.end_agents(&mut transaction, &key, by).await?;
         for query in [
-            "DELETE FROM configuration WHERE cluster = $1",
-            "DELETE FROM flux_configuration WHERE cluster = $1",
             "DELETE FROM cluster WHERE cluster = $1",
+            "DELETE FROM presence WHERE cluster = $1",
         ] {
             sqlx::query(query)
                 .bind(&key)
                 .execute(&mut *transaction)
                 .await?;
         }
-        self.announce(&mut transaction, &key).await?;
-        transaction.commit().await?;
-        self.changes.tell(&key);
+        if old.is_none() && deleted.values().all(|ids| *ids == json!([])) {
+            transaction.commit().await?;
+            return Ok(Some(false));
+        }
+        let mut before = old
+            .as_ref()
+            .map_or_else(|| json!({}), ClusterRecord::audited);
+        for (table, ids) in deleted {
+            before[table] = ids;
+        }
+        let change = Change {
+            by,
+            action: Action::DeleteCluster,
+            resource: old.as_ref().map_or(id, |old| &old.id).as_str(),
+            before: Some(before),
+            after: None,
+        };
+        change.record(&self.sealing, &mut transaction).await?;
+        self.commit(transaction, Told::Desired(key.clone())).await?;
+        self.forget_seen(&key);
         Ok(Some(true))
     }
 
     fn read_cluster(&self, row: &AnyRow) -> Result<ClusterRecord, StoreError> {
         let key: &str = row.try_get("cluster")?;
-        let seen = self.seen(key);
         let id: &str = row.try_get("id")?;
-        let last_seen: Option<&str> = row.try_get("last_seen")?;
-        let last_seen = last_seen.map(|_| timestamp(row, "last_seen")).transpose()?;
-        let agent_version: Option<String> = row.try_get("agent_version")?;
         Ok(ClusterRecord {
             id: id.parse().map_err(|error| rows::broken("id", error))?,
             etag: row.try_get("etag")?,
@@ -237,8 +263,7 @@ impl Store {
             created_at: timestamp(row, "created_at")?,
             last_modified_by: row.try_get("last_modified_by")?,
             last_modified_at: timestamp(row, "last_modified_at")?,
-            last_seen: seen.as_ref().map(|seen| seen.at).or(last_seen),
-            agent_version: seen.and_then(|seen| seen.agent_version).or(agent_version),
+            seen: self.read_seen(key, row)?,
         })
     }
 }
@@ -260,7 +285,7 @@ async fn write(
     if there.is_none() {
         return Ok(false);
     }
-    sqlx::query(
+    let written = sqlx::query(
         "INSERT INTO cluster (cluster, subscription, resource_group, id, etag, location, tags, \
                  body, created_by, created_at, last_modified_by, last_modified_at) \
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) \
@@ -282,6 +307,10 @@ async fn write(
     .bind(&record.last_modified_by)
     .bind(record.last_modified_at.to_string())
     .execute(&mut *connection)
-    .await?;
-    Ok(true)
+    .await;
+    match written {
+        // The group was deleted in between.
+        Err(sqlx::Error::Database(error)) if error.is_foreign_key_violation() => Ok(false),
+        written => Ok(written.map(|_| true)?),
+    }
 }

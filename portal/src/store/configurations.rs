@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::{
     Store, StoreError,
     audit::{self, Action, By, Change},
-    changes::News,
+    changes::Told,
     rows::{self, Desired, WithReport, desired_columns},
     sealing::Sealing,
     summaries,
@@ -178,9 +178,7 @@ impl Store {
             after: Some(after),
         };
         change.record(&self.sealing, &mut transaction).await?;
-        self.announce(&mut transaction, &cluster).await?;
-        transaction.commit().await?;
-        self.changes.tell(&cluster);
+        self.commit(transaction, Told::Desired(cluster)).await?;
         let stored = WithReport {
             desired,
             report: None,
@@ -233,9 +231,7 @@ impl Store {
             .bind(name)
             .execute(&mut *transaction)
             .await?;
-        self.announce(&mut transaction, &cluster).await?;
-        transaction.commit().await?;
-        self.changes.tell(&cluster);
+        self.commit(transaction, Told::Desired(cluster)).await?;
         Ok(true)
     }
 
@@ -336,18 +332,6 @@ impl Store {
             Some(_) => {}
         }
         let old = summaries::find(&self.sealing, &mut transaction, &cluster, &name).await?;
-        sqlx::query(
-            "INSERT INTO status (cluster, name, report) VALUES ($1, $2, $3) \
-             ON CONFLICT (cluster, name) DO UPDATE SET report = excluded.report",
-        )
-        .bind(&cluster)
-        .bind(&name)
-        .bind(
-            self.sealing
-                .json("report", &rows::row_key(&cluster, &name), report)?,
-        )
-        .execute(&mut *transaction)
-        .await?;
         let new = summaries::write(
             &self.sealing,
             &mut transaction,
@@ -358,11 +342,9 @@ impl Store {
         )
         .await?;
         if new {
-            self.announce_shown(&mut transaction, &cluster).await?;
-        }
-        transaction.commit().await?;
-        if new {
-            self.changes.show(News::Cluster(cluster));
+            self.commit(transaction, Told::Shown(cluster)).await?;
+        } else {
+            transaction.commit().await?;
         }
         Ok(())
     }

@@ -9,13 +9,13 @@ use sqlx::{
     Any, AnyConnection, AnyPool, AssertSqlSafe, Connection as _, Executor as _, SqlSafeStr as _,
     Transaction,
     any::{AnyConnectOptions, AnyPoolOptions, install_default_drivers},
-    migrate::{Migration, MigrationType, Migrator},
+    migrate::{MigrateError, Migration, MigrationType, Migrator},
 };
 
 use super::{Location, StoreError, location::Place};
 
 /// The migrations, oldest first. They only ever grow: one that was released is never changed.
-const MIGRATIONS: [(i64, &str, &str); 9] = [
+const MIGRATIONS: [(i64, &str, &str); 10] = [
     (
         1,
         "configurations and tokens",
@@ -49,6 +49,11 @@ const MIGRATIONS: [(i64, &str, &str); 9] = [
         "people",
         include_str!("../../migrations/0009_people.sql"),
     ),
+    (
+        10,
+        "presence",
+        include_str!("../../migrations/0010_presence.sql"),
+    ),
 ];
 
 /// How long a call waits for its turn on a connection, and for a connection to be made.
@@ -58,8 +63,9 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 const READERS: u32 = 4;
 
 /// Connections of one portal to PostgreSQL, which takes a hundred in all unless it was told
-/// otherwise.
-const CONNECTIONS: u32 = 10;
+/// otherwise. Those that write may wait for each other, and must not keep out those that read.
+const READING_CONNECTIONS: u32 = 10;
+const WRITING_CONNECTIONS: u32 = 5;
 
 /// For each connection to SQLite: NORMAL would survive a kill, but not a power cut, and the last
 /// answers given would have been untrue. The wait is for another process that writes.
@@ -69,6 +75,10 @@ const OF_SQLITE: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
 /// For each connection to PostgreSQL: nothing waits for ever.
 const OF_POSTGRES: &str = "SET lock_timeout = '5s'; SET statement_timeout = '30s'; \
     SET idle_in_transaction_session_timeout = '60s'; SET synchronous_commit = on;";
+
+/// For a migration or a backup, which take as long as there are rows.
+const WITHOUT_END: &str = "SET LOCAL statement_timeout = 0; \
+    SET LOCAL idle_in_transaction_session_timeout = 0";
 
 /// Which of the two it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,7 +103,7 @@ impl Database {
     /// alone, and brings its schema up to date. Others may use it meanwhile, or do the same.
     pub(super) async fn open(location: &Location) -> Result<Self, StoreError> {
         let database = Self::connect(location).await?;
-        database.migrate(None).await?;
+        database.migrate().await?;
         Ok(database)
     }
 
@@ -120,11 +130,14 @@ impl Database {
                 })
             }
             Place::Postgres(_) => {
-                let pool = pool(CONNECTIONS, OF_POSTGRES).connect_with(options).await?;
+                let pool = async |connections| {
+                    let options = options.clone();
+                    pool(connections, OF_POSTGRES).connect_with(options).await
+                };
                 Ok(Self {
                     engine: Engine::Postgres,
-                    writer: pool.clone(),
-                    readers: pool,
+                    writer: pool(WRITING_CONNECTIONS).await?,
+                    readers: pool(READING_CONNECTIONS).await?,
                 })
             }
         }
@@ -143,6 +156,31 @@ impl Database {
         }
     }
 
+    /// Also what is below another key, for the rest of the transaction; whoever needs two takes them in
+    /// this order: what belongs to a resource, then `principals`.
+    pub(super) async fn also(
+        &self,
+        connection: &mut AnyConnection,
+        key: &str,
+    ) -> Result<(), sqlx::Error> {
+        if self.engine == Engine::Postgres {
+            sqlx::query("SELECT pg_advisory_xact_lock($1)")
+                .bind(number(key))
+                .execute(connection)
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// What ends a query whose rows nobody else may change, nor refer to anew, until the transaction
+    /// ends. With SQLite nobody else writes.
+    pub(super) fn row_lock(&self) -> &'static str {
+        match self.engine {
+            Engine::Sqlite => "",
+            Engine::Postgres => " FOR UPDATE",
+        }
+    }
+
     /// The version of the newest schema.
     pub(super) fn newest_schema() -> i64 {
         MIGRATIONS
@@ -152,33 +190,71 @@ impl Database {
             .unwrap_or_default()
     }
 
-    /// Brings the schema up to date, or up to a version.
-    pub(super) async fn migrate(&self, target: Option<i64>) -> Result<(), StoreError> {
-        let mut connection = self.writer.acquire().await?;
-        let migrations = self.migrations();
-        let run = async |connection: &mut AnyConnection| {
-            migrations
-                .run_direct(target, connection, false)
-                .await
-                .map_err(StoreError::Migrate)
+    /// Lets the statements of a transaction take as long as they do.
+    pub(super) async fn without_end(
+        &self,
+        connection: &mut AnyConnection,
+    ) -> Result<(), sqlx::Error> {
+        if self.engine == Engine::Postgres {
+            connection.execute(WITHOUT_END).await?;
+        }
+        Ok(())
+    }
+
+    /// The portal's tables that there are.
+    pub(super) async fn tables(
+        &self,
+        connection: &mut AnyConnection,
+    ) -> Result<Vec<String>, sqlx::Error> {
+        let query = match self.engine {
+            Engine::Sqlite => "SELECT name FROM sqlite_master WHERE type = 'table'",
+            Engine::Postgres => {
+                "SELECT tablename::text FROM pg_tables WHERE schemaname = current_schema()"
+            }
         };
+        sqlx::query_scalar(query).fetch_all(connection).await
+    }
+
+    /// Brings the schema up to date.
+    async fn migrate(&self) -> Result<(), StoreError> {
+        let mut connection = self.writer.acquire().await?;
         match self.engine {
             // The driver's lock for this is none.
             Engine::Sqlite => {
                 let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-                run(&mut transaction).await?;
+                self.migrate_to(&mut transaction, None).await?;
                 transaction.commit().await?;
                 Ok(())
             }
             Engine::Postgres => {
                 // Whoever is first may take a while.
-                connection.execute("SET lock_timeout = '60s'").await?;
-                let done = run(&mut connection).await;
+                let patient = "SET lock_timeout = '60s'; SET statement_timeout = 0";
+                connection.execute(patient).await?;
+                let done = self.migrate_to(&mut connection, None).await;
                 // A session that failed may hold the lock: it ends, and the lock with it.
                 connection.close().await?;
                 done
             }
         }
+    }
+
+    /// Brings the schema up to date, or up to a version.
+    pub(super) async fn migrate_to(
+        &self,
+        connection: &mut AnyConnection,
+        target: Option<i64>,
+    ) -> Result<(), StoreError> {
+        let done = self
+            .migrations()
+            .run_direct(target, connection, false)
+            .await;
+        done.map_err(|error| match error {
+            MigrateError::VersionMissing(found) => StoreError::Later {
+                found,
+                known: Self::newest_schema(),
+            },
+            error => StoreError::Migrate(error),
+        })
     }
 
     /// Built at run time: the macro would compile SQLite a second time, for itself.

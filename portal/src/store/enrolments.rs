@@ -108,14 +108,23 @@ impl Store {
     }
 
     /// Uses a token up: the credential of the cluster's agent, whose secrets are sealed to `key` from
-    /// now on. The same key gets another one while the token lasts, if an answer was lost. Nothing
-    /// when the token is not good.
+    /// now on, and instead of those that the cluster's agents had before. The same key gets another one
+    /// in its place while the token lasts, if an answer was lost. Nothing when the token is not good.
     pub(crate) async fn enrol(
         &self,
         token: &str,
         key: &SealingKey,
     ) -> Result<Option<(ClusterId, ClientSecret)>, StoreError> {
         let digest = Digest::of(token);
+        // Whoever has no token must not keep others from writing.
+        let known = sqlx::query("SELECT 1 FROM enrolment WHERE digest = $1")
+            .bind(digest.as_bytes())
+            .fetch_optional(&self.database.readers)
+            .await?;
+        if known.is_none() {
+            return Ok(None);
+        }
+        let by = By::named("an enrolment token");
         let mut transaction = self.database.begin("principals").await?;
         let row = sqlx::query(
             "SELECT e.cluster, e.principal, p.sealing_key FROM enrolment e \
@@ -138,11 +147,23 @@ impl Store {
                 let id = id.map_err(|error: uuid::Error| broken("principal", error))?;
                 let (secret, digest) = ClientSecret::generate(id);
                 let proof = (principals::SECRET, digest.as_bytes());
+                principals::forget_secrets(&mut transaction, id).await?;
                 principals::prove(&mut transaction, id, proof).await?;
+                let change = Change {
+                    by: &by,
+                    action: Action::ReplaceSecret,
+                    resource: &principals::resource(principal),
+                    before: None,
+                    after: None,
+                };
+                change.record(&self.sealing, &mut transaction).await?;
                 secret
             }
             None => {
-                let secret = self.first(&mut transaction, &cluster, key).await?;
+                let scope = cluster.as_str().to_ascii_lowercase();
+                self.withdraw_all(&mut transaction, &scope, Some(Role::Agent), &by)
+                    .await?;
+                let secret = self.first(&mut transaction, &cluster, key, &by).await?;
                 sqlx::query("UPDATE enrolment SET principal = $1 WHERE digest = $2")
                     .bind(secret.id().to_string())
                     .bind(digest.as_bytes())
@@ -160,6 +181,7 @@ impl Store {
         connection: &mut AnyConnection,
         cluster: &ClusterId,
         key: &SealingKey,
+        by: &By,
     ) -> Result<ClientSecret, StoreError> {
         let (secret, digest) = ClientSecret::generate(Uuid::new_v4());
         let id = secret.id();
@@ -174,7 +196,7 @@ impl Store {
             .await?;
         principals::assign(connection, &text, Role::Agent, &cluster.into()).await?;
         let change = Change {
-            by: &By::named("an enrolment token"),
+            by,
             action: Action::CreatePrincipal,
             resource: &principals::resource(&text),
             before: None,

@@ -14,8 +14,10 @@ use uuid::Uuid;
 use super::{
     Condition, Page, PutError, Store, StoreError, Summary,
     audit::{self, Action, By, Change},
+    changes::Told,
     configurations::MAX_PAGE_BYTES,
 };
+use rows::flux_columns;
 
 /// A Flux configuration, with what its parts reported.
 #[derive(Clone, Debug)]
@@ -118,10 +120,8 @@ impl Store {
             )),
         };
         change.record(&self.sealing, &mut transaction).await?;
-        self.announce(&mut transaction, &cluster).await?;
         record.parts = self.parts(&mut transaction, &cluster, &name).await?.0;
-        transaction.commit().await?;
-        self.changes.tell(&cluster);
+        self.commit(transaction, Told::Desired(cluster)).await?;
         Ok(match old {
             None => FluxWritten::Created(record),
             Some(_) => FluxWritten::Replaced(record),
@@ -173,9 +173,7 @@ impl Store {
                 .execute(&mut *transaction)
                 .await?;
         }
-        self.announce(&mut transaction, &cluster).await?;
-        transaction.commit().await?;
-        self.changes.tell(&cluster);
+        self.commit(transaction, Told::Desired(cluster)).await?;
         Ok(true)
     }
 
@@ -188,9 +186,11 @@ impl Store {
     ) -> Result<Page<FluxRecord>, StoreError> {
         let cluster = cluster.as_str().to_ascii_lowercase();
         let mut connection = self.database.readers.acquire().await?;
-        let rows = sqlx::query(
-            "SELECT * FROM flux_configuration WHERE cluster = $1 AND name > $2 ORDER BY name LIMIT $3",
-        )
+        let rows = sqlx::query(concat!(
+            "SELECT ",
+            flux_columns!(),
+            " FROM flux_configuration WHERE cluster = $1 AND name > $2 ORDER BY name LIMIT $3",
+        ))
         .bind(&cluster)
         .bind(after.to_ascii_lowercase())
         // One more than wanted tells whether there is a next page.

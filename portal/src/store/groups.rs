@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
-use sqlx::{Row as _, any::AnyRow};
+use sqlx::{Any, AnyConnection, AssertSqlSafe, Row as _, Transaction, any::AnyRow};
 
 use super::{
     Store, StoreError,
     audit::{Action, By, Change},
+    changes::Told,
     rows,
     sealing::Sealing,
 };
@@ -29,15 +30,19 @@ pub(crate) enum GroupWrite {
     Moved(GroupRecord),
 }
 
-/// What goes with a group.
-const WITHIN: [(&str, &str); 2] = [
+/// What goes with a group, by what the audit log calls it.
+const WITHIN: [(&str, &str); 3] = [
     (
         "clusters",
-        "SELECT id FROM cluster WHERE substr(cluster, 1, length($1)) = $1 ORDER BY id",
+        "DELETE FROM cluster WHERE substr(cluster, 1, length($1)) = $1 RETURNING id",
     ),
     (
         "configurations",
-        "SELECT id FROM configuration WHERE substr(cluster, 1, length($1)) = $1 ORDER BY id",
+        "DELETE FROM configuration WHERE substr(cluster, 1, length($1)) = $1 RETURNING id",
+    ),
+    (
+        "fluxConfigurations",
+        "DELETE FROM flux_configuration WHERE substr(cluster, 1, length($1)) = $1 RETURNING id",
     ),
 ];
 
@@ -51,25 +56,46 @@ impl GroupRecord {
 impl Store {
     /// The groups of a subscription, by name.
     pub(crate) async fn groups(&self, subscription: &str) -> Result<Vec<GroupRecord>, StoreError> {
-        sqlx::query("SELECT * FROM resource_group WHERE subscription = $1 ORDER BY name")
-            .bind(subscription.to_ascii_lowercase())
-            .fetch_all(&self.database.readers)
-            .await?
-            .iter()
-            .map(|row| read(&self.sealing, row))
-            .collect()
+        sqlx::query(
+            "SELECT id, location, tags FROM resource_group WHERE subscription = $1 ORDER BY name",
+        )
+        .bind(subscription.to_ascii_lowercase())
+        .fetch_all(&self.database.readers)
+        .await?
+        .iter()
+        .map(|row| read(&self.sealing, row))
+        .collect()
     }
 
     /// The group, if there is one.
     pub(crate) async fn group(&self, id: &Scope) -> Result<Option<GroupRecord>, StoreError> {
+        let mut connection = self.database.readers.acquire().await?;
+        self.find_group(&mut connection, id, "").await
+    }
+
+    async fn find_group(
+        &self,
+        connection: &mut AnyConnection,
+        id: &Scope,
+        lock: &'static str,
+    ) -> Result<Option<GroupRecord>, StoreError> {
         let (subscription, name) = keys(id);
-        sqlx::query("SELECT * FROM resource_group WHERE subscription = $1 AND name = $2")
-            .bind(subscription)
-            .bind(name)
-            .fetch_optional(&self.database.readers)
-            .await?
-            .map(|row| read(&self.sealing, &row))
-            .transpose()
+        sqlx::query(AssertSqlSafe(format!(
+            "SELECT id, location, tags FROM resource_group \
+             WHERE subscription = $1 AND name = $2{lock}"
+        )))
+        .bind(subscription)
+        .bind(name)
+        .fetch_optional(connection)
+        .await?
+        .map(|row| read(&self.sealing, &row))
+        .transpose()
+    }
+
+    /// Begins to write to a group.
+    async fn begin_group(&self, id: &Scope) -> Result<Transaction<'static, Any>, sqlx::Error> {
+        let (subscription, name) = keys(id);
+        self.database.begin(&format!("{subscription}/{name}")).await
     }
 
     /// Makes a group, or replaces its tags.
@@ -78,23 +104,54 @@ impl Store {
         group: GroupRecord,
         by: &By,
     ) -> Result<GroupWrite, StoreError> {
-        let (subscription, name) = keys(&group.id);
-        let mut transaction = self
-            .database
-            .begin(&format!("{subscription}/{name}"))
-            .await?;
-        let old = sqlx::query("SELECT * FROM resource_group WHERE subscription = $1 AND name = $2")
-            .bind(&subscription)
-            .bind(&name)
-            .fetch_optional(&mut *transaction)
-            .await?
-            .map(|row| read(&self.sealing, &row))
-            .transpose()?;
+        let mut transaction = self.begin_group(&group.id).await?;
+        let old = self.find_group(&mut transaction, &group.id, "").await?;
         if let Some(old) = &old
             && !old.location.eq_ignore_ascii_case(&group.location)
         {
             return Ok(GroupWrite::Moved(old.clone()));
         }
+        self.write_group(&mut transaction, &group, old.as_ref(), by)
+            .await?;
+        transaction.commit().await?;
+        Ok(match old {
+            None => GroupWrite::Created(group),
+            Some(old) => GroupWrite::Replaced(GroupRecord {
+                tags: group.tags,
+                ..old
+            }),
+        })
+    }
+
+    /// Replaces the tags of a group that is there, if any are given; nothing when there is none.
+    pub(crate) async fn patch_group(
+        &self,
+        id: &Scope,
+        tags: Option<BTreeMap<String, String>>,
+        by: &By,
+    ) -> Result<Option<GroupRecord>, StoreError> {
+        let mut transaction = self.begin_group(id).await?;
+        let Some(old) = self.find_group(&mut transaction, id, "").await? else {
+            return Ok(None);
+        };
+        let mut group = old.clone();
+        if let Some(tags) = tags {
+            group.tags = tags;
+            self.write_group(&mut transaction, &group, Some(&old), by)
+                .await?;
+            transaction.commit().await?;
+        }
+        Ok(Some(group))
+    }
+
+    async fn write_group(
+        &self,
+        connection: &mut AnyConnection,
+        group: &GroupRecord,
+        old: Option<&GroupRecord>,
+        by: &By,
+    ) -> Result<(), StoreError> {
+        let (subscription, name) = keys(&group.id);
         sqlx::query(
             "INSERT INTO resource_group (subscription, name, id, location, tags) \
              VALUES ($1, $2, $3, $4, $5) \
@@ -108,78 +165,65 @@ impl Store {
             self.sealing
                 .json("tags", &group.id.as_str().to_ascii_lowercase(), &group.tags)?,
         )
-        .execute(&mut *transaction)
+        .execute(&mut *connection)
         .await?;
         let change = Change {
             by,
             action: Action::PutGroup,
             resource: group.id.as_str(),
-            before: old.as_ref().map(GroupRecord::audited),
+            before: old.map(GroupRecord::audited),
             after: Some(group.audited()),
         };
-        change.record(&self.sealing, &mut transaction).await?;
-        transaction.commit().await?;
-        Ok(match old {
-            None => GroupWrite::Created(group),
-            Some(old) => GroupWrite::Replaced(GroupRecord {
-                tags: group.tags,
-                ..old
-            }),
-        })
+        change.record(&self.sealing, connection).await
     }
 
-    /// Deletes a group with its clusters and their configurations; whether there was one.
+    /// Deletes a group with its clusters, their configurations, agents and enrolments; whether any of
+    /// it was there.
     pub(crate) async fn delete_group(&self, id: &Scope, by: &By) -> Result<bool, StoreError> {
         let (subscription, name) = keys(id);
-        let mut transaction = self
-            .database
-            .begin(&format!("{subscription}/{name}"))
-            .await?;
-        let old = sqlx::query("SELECT * FROM resource_group WHERE subscription = $1 AND name = $2")
-            .bind(&subscription)
-            .bind(&name)
-            .fetch_optional(&mut *transaction)
-            .await?
-            .map(|row| read(&self.sealing, &row))
-            .transpose()?;
-        let Some(old) = old else {
-            return Ok(false);
-        };
-        let prefix = format!("/subscriptions/{subscription}/resourcegroups/{name}/");
-        let mut before = old.audited();
+        let mut transaction = self.begin_group(id).await?;
+        // Nobody puts a cluster into it from now on.
+        let lock = self.database.row_lock();
+        let old = self.find_group(&mut transaction, id, lock).await?;
+        let scope = format!("/subscriptions/{subscription}/resourcegroups/{name}");
+        let prefix = format!("{scope}/");
+        let mut before = old.as_ref().map_or_else(|| json!({}), GroupRecord::audited);
+        let mut is_empty = old.is_none();
         for (within, query) in WITHIN {
-            let ids: Vec<String> = sqlx::query_scalar(query)
+            let mut ids: Vec<String> = sqlx::query_scalar(query)
                 .bind(&prefix)
                 .fetch_all(&mut *transaction)
                 .await?;
+            ids.sort_unstable();
+            is_empty &= ids.is_empty();
             before[within] = ids.into();
         }
-        let change = Change {
-            by,
-            action: Action::DeleteGroup,
-            resource: old.id.as_str(),
-            before: Some(before),
-            after: None,
-        };
-        change.record(&self.sealing, &mut transaction).await?;
+        self.end_agents(&mut transaction, &scope, by).await?;
+        sqlx::query("DELETE FROM presence WHERE substr(cluster, 1, length($1)) = $1")
+            .bind(&prefix)
+            .execute(&mut *transaction)
+            .await?;
         sqlx::query("DELETE FROM resource_group WHERE subscription = $1 AND name = $2")
             .bind(subscription)
             .bind(name)
             .execute(&mut *transaction)
             .await?;
-        for query in [
-            "DELETE FROM configuration WHERE substr(cluster, 1, length($1)) = $1",
-            "DELETE FROM flux_configuration WHERE substr(cluster, 1, length($1)) = $1",
-        ] {
-            sqlx::query(query)
-                .bind(&prefix)
-                .execute(&mut *transaction)
-                .await?;
+        if is_empty {
+            transaction.commit().await?;
+            return Ok(false);
         }
-        // Which clusters there were is not known here.
-        self.announce(&mut transaction, "").await?;
-        transaction.commit().await?;
-        self.changes.tell("");
+        let change = Change {
+            by,
+            action: Action::DeleteGroup,
+            resource: old.as_ref().map_or(id, |old| &old.id).as_str(),
+            before: Some(before),
+            after: None,
+        };
+        change.record(&self.sealing, &mut transaction).await?;
+        // Nobody is told which clusters there were.
+        self.commit(transaction, Told::Desired(String::new()))
+            .await?;
+        self.forget_seen("");
         Ok(true)
     }
 }

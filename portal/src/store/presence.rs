@@ -1,108 +1,314 @@
-//! When the agents were last seen. Kept in memory and written together from time to time: an agent
-//! that polls twice a minute must not cost a write each time.
+//! When the agents were last seen, and what they said of their clusters. Kept in memory and written
+//! together from time to time: an agent that polls twice a minute must not cost a write each time.
 
 use std::{
     collections::HashMap,
-    mem,
-    sync::{Mutex, PoisonError},
-    time::{Duration, Instant},
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use gitmoor_arm::{ClusterId, Timestamp};
+use sqlx::{AssertSqlSafe, Row as _, any::AnyRow};
+use tokio::time::sleep;
 
-use super::{Store, StoreError};
+use super::{
+    Store, StoreError,
+    rows::{broken, timestamp},
+};
 
 /// An agent that has not called for so long is offline, as in Azure.
 pub(crate) const OFFLINE_AFTER: time::Duration = time::Duration::minutes(15);
 
 /// How often it is written; a cluster counts as offline only after many times that.
-const WRITE_AFTER: Duration = Duration::from_secs(60);
+const WRITE_EVERY: Duration = Duration::from_secs(60);
 
-/// An agent, when it called.
-#[derive(Clone, Debug)]
-pub(super) struct Seen {
-    pub(super) at: Timestamp,
-    pub(super) agent_version: Option<String>,
+/// How many are written by one statement.
+const ROWS: usize = 200;
+
+/// What an agent says of its cluster when it calls.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Said {
+    pub(crate) agent_version: Option<String>,
+    pub(crate) kubernetes_version: Option<String>,
+    pub(crate) nodes: Option<u32>,
 }
 
-/// Those who called since it was last written, by cluster.
-#[derive(Debug, Default)]
-pub(super) struct Presence(Mutex<Current>);
+/// An agent, when it last called.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Seen {
+    pub(crate) at: Timestamp,
+    pub(crate) said: Said,
+}
 
+/// Those who called and are not written yet, by cluster.
 #[derive(Debug, Default)]
-struct Current {
-    seen: HashMap<String, Seen>,
-    written_at: Option<Instant>,
+pub(super) struct Presence(Mutex<HashMap<String, (ClusterId, Seen)>>);
+
+/// The columns that [`Store::read_seen`] reads.
+macro_rules! seen_columns {
+    () => {
+        "p.last_seen, p.agent_version, p.kubernetes_version, p.nodes"
+    };
+}
+pub(super) use seen_columns;
+
+impl Seen {
+    /// What was said last holds until something else is said.
+    fn after(mut self, before: &Self) -> Self {
+        let (said, earlier) = (&mut self.said, &before.said);
+        for (now, earlier) in [
+            (&mut said.agent_version, &earlier.agent_version),
+            (&mut said.kubernetes_version, &earlier.kubernetes_version),
+        ] {
+            if now.is_none() {
+                now.clone_from(earlier);
+            }
+        }
+        said.nodes = said.nodes.or(earlier.nodes);
+        self
+    }
 }
 
 impl Store {
     /// Remembers that the agent of a cluster has called.
-    pub(crate) async fn saw(&self, cluster: &ClusterId, agent_version: Option<String>) {
-        let due = {
-            let mut current = self.presence.lock();
-            let seen = Seen {
-                at: Timestamp::now(),
-                agent_version,
-            };
-            current
-                .seen
-                .insert(cluster.as_str().to_ascii_lowercase(), seen);
-            let now = Instant::now();
-            let written_at = *current.written_at.get_or_insert(now);
-            let due = now - written_at >= WRITE_AFTER;
-            if due {
-                current.written_at = Some(now);
-            }
-            due
+    pub(crate) fn saw(&self, cluster: &ClusterId, said: Said) {
+        let seen = Seen {
+            at: Timestamp::now(),
+            said,
         };
-        if due {
+        self.presence.add(cluster, seen);
+    }
+
+    /// Writes what was seen from time to time, for ever.
+    pub(crate) async fn keep_presence(&self) {
+        loop {
+            sleep(WRITE_EVERY).await;
             self.write_presence().await;
         }
     }
 
-    /// What is not written yet of a cluster.
-    pub(super) fn seen(&self, cluster: &str) -> Option<Seen> {
-        self.presence.lock().seen.get(cluster).cloned()
+    /// What is known of the agent of a cluster: of memory and the row, the newest.
+    pub(super) fn read_seen(
+        &self,
+        cluster: &str,
+        row: &AnyRow,
+    ) -> Result<Option<Seen>, StoreError> {
+        let written = row.try_get::<Option<&str>, _>("last_seen")?.is_some();
+        let written = written.then(|| read(row)).transpose()?;
+        let unwritten = self
+            .presence
+            .lock()
+            .get(cluster)
+            .map(|(_, seen)| seen.clone());
+        Ok(match (written, unwritten) {
+            (Some(written), Some(unwritten)) if written.at > unwritten.at => {
+                Some(written.after(&unwritten))
+            }
+            (Some(written), Some(unwritten)) => Some(unwritten.after(&written)),
+            (written, unwritten) => written.or(unwritten),
+        })
+    }
+
+    /// All that were seen, by cluster.
+    pub(super) async fn all_seen(&self) -> Result<HashMap<String, (ClusterId, Seen)>, StoreError> {
+        let rows = sqlx::query(concat!(
+            "SELECT p.cluster, p.id, ",
+            seen_columns!(),
+            " FROM presence p"
+        ))
+        .fetch_all(&self.database.readers)
+        .await?;
+        let mut all = self.presence.lock().clone();
+        for row in &rows {
+            let key: String = row.try_get("cluster")?;
+            let id: &str = row.try_get("id")?;
+            let id = id.parse().map_err(|error| broken("id", error))?;
+            if let Some(seen) = self.read_seen(&key, row)? {
+                all.insert(key, (id, seen));
+            }
+        }
+        Ok(all)
+    }
+
+    /// Forgets those who called, of a cluster that is gone; of any, when it is empty. Whoever still
+    /// calls is seen again.
+    pub(super) fn forget_seen(&self, cluster: &str) {
+        let mut seen = self.presence.lock();
+        if cluster.is_empty() {
+            seen.clear();
+        } else {
+            seen.remove(cluster);
+        }
     }
 
     /// Writes what was seen. What fails is kept for the next time.
     pub(super) async fn write_presence(&self) {
-        let seen = mem::take(&mut self.presence.lock().seen);
-        if seen.is_empty() {
-            return;
-        }
-        if let Err(error) = self.write_seen(&seen).await {
-            tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                "when agents were seen was not written"
-            );
-            let mut current = self.presence.lock();
-            for (cluster, seen) in seen {
-                current.seen.entry(cluster).or_insert(seen);
+        let mut seen: Vec<_> = self.presence.lock().clone().into_iter().collect();
+        // Several portals that write do not wait for each other in a circle.
+        seen.sort_by(|(one, _), (other, _)| one.cmp(other));
+        for rows in seen.chunks(ROWS) {
+            if let Err(error) = self.write_seen(rows).await {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "when agents were seen was not written; it is tried again"
+                );
+                return;
             }
+            self.presence.written(rows);
         }
     }
 
-    async fn write_seen(&self, seen: &HashMap<String, Seen>) -> Result<(), StoreError> {
-        let mut transaction = self.database.begin("presence").await?;
-        for (cluster, seen) in seen {
-            sqlx::query(
-                "UPDATE cluster SET last_seen = $1, agent_version = coalesce($2, agent_version) \
-                 WHERE cluster = $3",
-            )
-            .bind(seen.at.to_string())
-            .bind(&seen.agent_version)
-            .bind(cluster)
-            .execute(&mut *transaction)
-            .await?;
-        }
-        transaction.commit().await?;
+    async fn write_seen(&self, rows: &[(String, (ClusterId, Seen))]) -> Result<(), StoreError> {
+        let places = (0..rows.len()).map(|row| {
+            let places = (1..=6).map(|column| format!("${}", row * 6 + column));
+            format!("({})", places.collect::<Vec<_>>().join(", "))
+        });
+        let query = format!(
+            "INSERT INTO presence \
+                 (cluster, id, last_seen, agent_version, kubernetes_version, nodes) VALUES {} \
+             ON CONFLICT (cluster) DO UPDATE SET \
+                 last_seen = excluded.last_seen, \
+                 agent_version = coalesce(excluded.agent_version, presence.agent_version), \
+                 kubernetes_version = \
+                     coalesce(excluded.kubernetes_version, presence.kubernetes_version), \
+                 nodes = coalesce(excluded.nodes, presence.nodes) \
+             WHERE excluded.last_seen >= presence.last_seen",
+            places.collect::<Vec<_>>().join(", ")
+        );
+        let query = sqlx::query(AssertSqlSafe(query));
+        let query = rows.iter().fold(query, |query, (cluster, (id, seen))| {
+            query
+                .bind(cluster)
+                .bind(id.as_str())
+                .bind(seen.at.to_string())
+                .bind(&seen.said.agent_version)
+                .bind(&seen.said.kubernetes_version)
+                .bind(seen.said.nodes.map(i64::from))
+        });
+        query.execute(&self.database.writer).await?;
         Ok(())
     }
 }
 
 impl Presence {
-    fn lock(&self) -> std::sync::MutexGuard<'_, Current> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, (ClusterId, Seen)>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn add(&self, cluster: &ClusterId, seen: Seen) {
+        let mut all = self.lock();
+        let key = cluster.as_str().to_ascii_lowercase();
+        let seen = match all.get(&key) {
+            Some((_, before)) => seen.after(before),
+            None => seen,
+        };
+        all.insert(key, (cluster.clone(), seen));
+    }
+
+    /// Drops what is in the database now; who called meanwhile is written the next time.
+    fn written(&self, rows: &[(String, (ClusterId, Seen))]) {
+        let mut all = self.lock();
+        for (cluster, (_, seen)) in rows {
+            if all.get(cluster).is_some_and(|(_, now)| now == seen) {
+                all.remove(cluster);
+            }
+        }
+    }
+}
+
+fn read(row: &AnyRow) -> Result<Seen, StoreError> {
+    let nodes: Option<i64> = row.try_get("nodes")?;
+    Ok(Seen {
+        at: timestamp(row, "last_seen")?,
+        said: Said {
+            agent_version: row.try_get("agent_version")?,
+            kubernetes_version: row.try_get("kubernetes_version")?,
+            nodes: nodes.and_then(|nodes| nodes.try_into().ok()),
+        },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::tests::{CLUSTER, each_engine, open};
+
+    fn seen(at: &str, version: Option<&str>, nodes: Option<u32>) -> Seen {
+        Seen {
+            at: at.parse().unwrap(),
+            said: Said {
+                agent_version: version.map(str::to_owned),
+                kubernetes_version: None,
+                nodes,
+            },
+        }
+    }
+
+    async fn shown(store: &Store) -> Option<Seen> {
+        let key = CLUSTER.to_ascii_lowercase();
+        store
+            .all_seen()
+            .await
+            .unwrap()
+            .remove(&key)
+            .map(|(_, seen)| seen)
+    }
+
+    #[tokio::test]
+    async fn of_several_portals_the_newest_call_is_shown() {
+        for place in each_engine() {
+            let (first, second) = (open(&place).await, open(&place).await);
+            let cluster = CLUSTER.parse().unwrap();
+            let early = seen("2026-01-01T00:00:00Z", Some("0.1.0"), Some(3));
+            let late = seen("2026-01-01T00:05:00Z", Some("0.2.0"), None);
+            first.presence.add(&cluster, early.clone());
+            second.presence.add(&cluster, late.clone());
+            second.write_presence().await;
+            // Its own memory is older than what the other wrote.
+            let both = seen("2026-01-01T00:05:00Z", Some("0.2.0"), Some(3));
+            assert_eq!(shown(&first).await, Some(both.clone()));
+            // Nor does it write over it.
+            first.write_presence().await;
+            assert_eq!(shown(&second).await.unwrap().at, late.at);
+            // What is not said again stays as it was.
+            let latest = seen("2026-01-01T00:10:00Z", None, Some(4));
+            first.presence.add(&cluster, latest);
+            let wanted = seen("2026-01-01T00:10:00Z", Some("0.2.0"), Some(4));
+            assert_eq!(shown(&first).await, Some(wanted.clone()));
+            first.write_presence().await;
+            assert!(first.presence.lock().is_empty());
+            for store in [&first, &second] {
+                assert_eq!(shown(store).await, Some(wanted.clone()));
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn more_clusters_than_one_statement_takes_are_all_written() {
+        for place in each_engine() {
+            let store = open(&place).await;
+            for number in 0..=ROWS {
+                let cluster = format!("{CLUSTER}-{number}").parse().unwrap();
+                store.saw(&cluster, Said::default());
+            }
+            store.write_presence().await;
+            assert!(store.presence.lock().is_empty());
+            assert_eq!(store.all_seen().await.unwrap().len(), ROWS + 1);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_cluster_that_nobody_registered_is_seen() {
+        for place in each_engine() {
+            let store = open(&place).await;
+            store.saw(&CLUSTER.parse().unwrap(), Said::default());
+            for _ in 0..2 {
+                let summaries = store.summaries().await.unwrap();
+                let ids: Vec<_> = summaries.iter().map(|one| one.id.as_str()).collect();
+                assert_eq!(ids, [CLUSTER]);
+                assert!(summaries[0].seen.is_some());
+                store.write_presence().await;
+            }
+        }
     }
 }

@@ -181,28 +181,42 @@ impl Store {
         scope: &Scope,
     ) -> Result<bool, StoreError> {
         let mut transaction = self.database.begin("principals").await?;
-        let principal = principal.to_string();
+        let (principal, by) = (principal.to_string(), By::command_line());
+        let had = self
+            .withdraw(&mut transaction, &principal, role, scope, &by)
+            .await?;
+        transaction.commit().await?;
+        Ok(had)
+    }
+
+    async fn withdraw(
+        &self,
+        connection: &mut AnyConnection,
+        principal: &str,
+        role: Role,
+        scope: &Scope,
+        by: &By,
+    ) -> Result<bool, StoreError> {
         let done = sqlx::query(
             "DELETE FROM role_assignment \
              WHERE principal = $1 AND role = $2 AND lower(scope) = lower($3)",
         )
-        .bind(&principal)
+        .bind(principal)
         .bind(role.as_str())
         .bind(scope.as_str())
-        .execute(&mut *transaction)
+        .execute(&mut *connection)
         .await?;
         if done.rows_affected() == 0 {
             return Ok(false);
         }
         let change = Change {
-            by: &By::command_line(),
+            by,
             action: Action::WithdrawRole,
-            resource: &assignment(scope, &principal),
+            resource: &assignment(scope, principal),
             before: Some(json!({"role": role.as_str()})),
             after: None,
         };
-        change.record(&self.sealing, &mut transaction).await?;
-        transaction.commit().await?;
+        change.record(&self.sealing, connection).await?;
         Ok(true)
     }
 
@@ -243,24 +257,93 @@ impl Store {
     /// When the database cannot be written.
     pub async fn delete_principal(&self, id: Uuid) -> Result<bool, StoreError> {
         let mut transaction = self.database.begin("principals").await?;
-        let Some(old) = find(&mut transaction, id).await? else {
+        let by = By::command_line();
+        let was_there = self.end(&mut transaction, id, &by).await?;
+        transaction.commit().await?;
+        Ok(was_there)
+    }
+
+    async fn end(
+        &self,
+        connection: &mut AnyConnection,
+        id: Uuid,
+        by: &By,
+    ) -> Result<bool, StoreError> {
+        let Some(old) = find(connection, id).await? else {
             return Ok(false);
         };
         sqlx::query("DELETE FROM principal WHERE id = $1")
             .bind(id.to_string())
-            .execute(&mut *transaction)
+            .execute(&mut *connection)
             .await?;
         let roles: Vec<String> = old.assignments.iter().map(ToString::to_string).collect();
         let change = Change {
-            by: &By::command_line(),
+            by,
             action: Action::DeletePrincipal,
             resource: &resource(&id.to_string()),
             before: Some(json!({"name": old.name, "roles": roles})),
             after: None,
         };
-        change.record(&self.sealing, &mut transaction).await?;
-        transaction.commit().await?;
+        change.record(&self.sealing, connection).await?;
         Ok(true)
+    }
+
+    /// Of a cluster or group that is deleted, in lower case: no role holds there any more, no token
+    /// enrols, and its agents end.
+    pub(super) async fn end_agents(
+        &self,
+        connection: &mut AnyConnection,
+        scope: &str,
+        by: &By,
+    ) -> Result<(), StoreError> {
+        self.database.also(connection, "principals").await?;
+        sqlx::query(
+            "DELETE FROM enrolment WHERE lower(cluster) = $1 \
+             OR substr(lower(cluster), 1, length($1) + 1) = $1 || '/'",
+        )
+        .bind(scope)
+        .execute(&mut *connection)
+        .await?;
+        self.withdraw_all(connection, scope, None, by).await
+    }
+
+    /// Takes the roles away that hold in a scope, in lower case, or below it: all, or one of them. An
+    /// agent that has no other role ends, with its credentials.
+    pub(super) async fn withdraw_all(
+        &self,
+        connection: &mut AnyConnection,
+        scope: &str,
+        only: Option<Role>,
+        by: &By,
+    ) -> Result<(), StoreError> {
+        let holders: Vec<String> = sqlx::query_scalar(
+            "SELECT DISTINCT principal FROM role_assignment WHERE lower(scope) = $1 \
+             OR substr(lower(scope), 1, length($1) + 1) = $1 || '/' ORDER BY principal",
+        )
+        .bind(scope)
+        .fetch_all(&mut *connection)
+        .await?;
+        let within: Scope = scope.parse().map_err(|error| broken("scope", error))?;
+        for holder in holders {
+            let id = holder.parse();
+            let id: Uuid = id.map_err(|error: uuid::Error| broken("principal", error))?;
+            let Some(principal) = find(connection, id).await? else {
+                continue;
+            };
+            let (gone, left): (Vec<_>, Vec<_>) =
+                principal.assignments.into_iter().partition(|one| {
+                    within.covers(&one.scope) && only.is_none_or(|role| role == one.role)
+                });
+            if left.is_empty() && gone.iter().any(|one| one.role == Role::Agent) {
+                self.end(connection, id, by).await?;
+                continue;
+            }
+            for one in gone {
+                self.withdraw(connection, &holder, one.role, &one.scope, by)
+                    .await?;
+            }
+        }
+        Ok(())
     }
 
     /// Whether this is a secret of that principal.
@@ -325,6 +408,19 @@ pub(super) async fn insert(
         .bind(id.to_string())
         .bind(name)
         .bind(Timestamp::now().to_string())
+        .execute(connection)
+        .await
+        .map(drop)
+}
+
+/// Takes the secrets of a principal away.
+pub(super) async fn forget_secrets(
+    connection: &mut AnyConnection,
+    principal: Uuid,
+) -> Result<(), sqlx::Error> {
+    sqlx::query("DELETE FROM credential WHERE principal = $1 AND kind = $2")
+        .bind(principal.to_string())
+        .bind(SECRET)
         .execute(connection)
         .await
         .map(drop)

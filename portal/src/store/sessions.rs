@@ -128,6 +128,10 @@ impl Store {
 
     /// Uses a link up: whom it signs in, if it is good.
     pub(crate) async fn redeem_sign_in_link(&self, code: &str) -> Result<Option<Uuid>, StoreError> {
+        // Whoever has no link must not keep others from writing.
+        if !self.is_sign_in_link(code).await? {
+            return Ok(None);
+        }
         let mut transaction = self.database.begin("sessions").await?;
         let row = sqlx::query(
             "DELETE FROM sign_in_link WHERE digest = $1 AND expires_at > $2 RETURNING principal",

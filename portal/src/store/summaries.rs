@@ -15,6 +15,7 @@ use uuid::Uuid;
 use super::{
     Store, StoreError,
     configurations::keys,
+    presence::Seen,
     rows::{self, broken, timestamp},
     sealing::Sealing,
 };
@@ -125,8 +126,8 @@ pub(crate) struct ClusterSummary {
     pub(crate) id: ClusterId,
     pub(crate) location: Option<String>,
     pub(crate) tags: BTreeMap<String, String>,
-    pub(crate) last_seen: Option<Timestamp>,
-    pub(crate) agent_version: Option<String>,
+    /// Its agent, when it last called.
+    pub(crate) seen: Option<Seen>,
     pub(crate) configurations: Vec<ConfigurationSummary>,
 }
 
@@ -142,27 +143,25 @@ pub(crate) struct ConfigurationSummary {
 impl Store {
     /// All clusters that there are, in the order of their ids.
     pub(crate) async fn summaries(&self) -> Result<Vec<ClusterSummary>, StoreError> {
-        let mut clusters: BTreeMap<String, ClusterSummary> = BTreeMap::new();
-        let rows = sqlx::query(
-            "SELECT cluster, id, location, tags, last_seen, agent_version FROM cluster",
-        )
-        .fetch_all(&self.database.readers)
-        .await?;
+        let seen = self.all_seen().await?;
+        let called = seen.into_iter().map(|(key, (id, seen))| {
+            let mut cluster = bare(id);
+            cluster.seen = Some(seen);
+            (key, cluster)
+        });
+        let mut clusters: BTreeMap<String, ClusterSummary> = called.collect();
+        let rows = sqlx::query("SELECT cluster, id, location, tags FROM cluster")
+            .fetch_all(&self.database.readers)
+            .await?;
         for row in &rows {
             let key: String = row.try_get("cluster")?;
             let id: &str = row.try_get("id")?;
-            let id = id.parse().map_err(|error| broken("id", error))?;
-            let mut cluster = self.bare(&key, id);
+            let id: ClusterId = id.parse().map_err(|error| broken("id", error))?;
+            let tags = self.sealing.read("tags", &key, row.try_get("tags")?)?;
+            let cluster = clusters.entry(key).or_insert_with(|| bare(id.clone()));
+            cluster.id = id;
             cluster.location = Some(row.try_get("location")?);
-            cluster.tags = self.sealing.read("tags", &key, row.try_get("tags")?)?;
-            if cluster.last_seen.is_none() {
-                let seen: Option<&str> = row.try_get("last_seen")?;
-                cluster.last_seen = seen.map(|_| timestamp(row, "last_seen")).transpose()?;
-            }
-            cluster.agent_version = cluster
-                .agent_version
-                .or(row.try_get::<Option<String>, _>("agent_version")?);
-            clusters.insert(key, cluster);
+            cluster.tags = tags;
         }
         let mut unwritten = self.unsummarised().await?;
         let rows = sqlx::query(
@@ -192,24 +191,11 @@ impl Store {
             };
             clusters
                 .entry(cluster)
-                .or_insert_with_key(|key| self.bare(key, id.cluster()))
+                .or_insert_with(|| bare(id.cluster()))
                 .configurations
                 .push(configuration);
         }
         Ok(clusters.into_values().collect())
-    }
-
-    /// A cluster of which nothing is known but that its agent may have called just now.
-    fn bare(&self, key: &str, id: ClusterId) -> ClusterSummary {
-        let seen = self.seen(key);
-        ClusterSummary {
-            id,
-            location: None,
-            tags: BTreeMap::new(),
-            last_seen: seen.as_ref().map(|seen| seen.at),
-            agent_version: seen.and_then(|seen| seen.agent_version),
-            configurations: Vec::new(),
-        }
     }
 
     /// Those of reports that an older version wrote.
@@ -254,8 +240,19 @@ impl Store {
     }
 }
 
-/// Writes the summary of a report that was just written, and what is new in it into the history:
-/// whether a page shows anything else by it.
+/// A cluster of which nothing is known.
+fn bare(id: ClusterId) -> ClusterSummary {
+    ClusterSummary {
+        id,
+        location: None,
+        tags: BTreeMap::new(),
+        seen: None,
+        configurations: Vec::new(),
+    }
+}
+
+/// Writes a report with its summary, and what is new in it into the history: whether a page shows
+/// anything else by it.
 pub(super) async fn write(
     sealing: &Sealing,
     connection: &mut AnyConnection,
@@ -272,12 +269,17 @@ pub(super) async fn write(
         .filter(|old| old.state == summary.state && old.level == summary.level)
         .map_or(Some(now), |old| old.since.or(Some(now)));
     let key = rows::row_key(cluster, name);
-    sqlx::query("UPDATE status SET summary = $3 WHERE cluster = $1 AND name = $2")
-        .bind(cluster)
-        .bind(name)
-        .bind(sealing.json("summary", &key, &summary)?)
-        .execute(&mut *connection)
-        .await?;
+    sqlx::query(
+        "INSERT INTO status (cluster, name, report, summary) VALUES ($1, $2, $3, $4) \
+         ON CONFLICT (cluster, name) DO UPDATE SET \
+             report = excluded.report, summary = excluded.summary",
+    )
+    .bind(cluster)
+    .bind(name)
+    .bind(sealing.json("report", &key, report)?)
+    .bind(sealing.json("summary", &key, &summary)?)
+    .execute(&mut *connection)
+    .await?;
     if let Some(old) = old.filter(|old| old.says(&summary)) {
         return Ok(old.details != summary.details);
     }

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use gitmoor_arm::{Client, ComplianceState, Error, Settings, StatusReport};
+use gitmoor_arm::{Client, ClusterFacts, ComplianceState, Error, Settings, StatusReport};
 use gitmoor_portal::identity::{ClientSecret, Role};
 use serde_json::json;
 
@@ -93,6 +93,49 @@ async fn an_agent_that_knows_arm_alone_lists_without_secrets() {
         listed.push(serde_json::to_value(configuration).unwrap());
     }
     assert_eq!(listed, alice.pages(&versioned_list(CLUSTER)).await.0);
+}
+
+#[tokio::test]
+async fn an_agent_is_seen_with_what_it_says_of_its_cluster() {
+    for (key, role) in [("dataPlane", Role::Agent), ("endpoint", Role::Reader)] {
+        let server = Server::start().await;
+        let alice = server.contributor().await;
+        let path = format!("{CLUSTER}?api-version=2024-01-01");
+        let group = CLUSTER.split_once("/providers/").unwrap().0;
+        let group = format!("{group}?api-version=2024-11-01");
+        alice.put(&group, json!({"location": "oslo"})).await;
+        let cluster = json!({"location": "oslo", "properties": {}});
+        alice.put(&path, cluster).await;
+        // That someone else lists is no sign of the agent.
+        alice.get(&versioned_list(CLUSTER)).await;
+        let shown = alice.get(&path).await;
+        assert_eq!(shown.body["properties"]["connectivityStatus"], "Connecting");
+        let principal = server
+            .store
+            .create_principal("edge-07", &CLUSTER.parse().unwrap(), role)
+            .await
+            .unwrap();
+        let agent = client(&server, &principal, key);
+        agent.list().await.unwrap();
+        let shown = alice.get(&path).await.body["properties"].clone();
+        assert_eq!(shown["connectivityStatus"], "Connected", "{key}");
+        assert_eq!(shown["agentVersion"], env!("CARGO_PKG_VERSION"));
+        assert!(shown["lastConnectivityTime"].is_string());
+        assert!(shown["kubernetesVersion"].is_null() && shown["totalNodeCount"].is_null());
+        agent.describe(ClusterFacts {
+            kubernetes_version: Some("1.34.1+k3s1".into()),
+            nodes: Some(3),
+        });
+        agent.list().await.unwrap();
+        let shown = alice.get(&path).await.body["properties"].clone();
+        assert_eq!(shown["kubernetesVersion"], "1.34.1+k3s1", "{key}");
+        assert_eq!(shown["totalNodeCount"], 3);
+        // What it no longer knows is as it was.
+        agent.describe(ClusterFacts::default());
+        agent.list().await.unwrap();
+        let shown = alice.get(&path).await.body["properties"].clone();
+        assert_eq!(shown["totalNodeCount"], 3);
+    }
 }
 
 #[tokio::test]

@@ -4,8 +4,11 @@ use gitmoor_arm::{ENROLMENT_PATH, ENROLMENT_PLACE, OpeningKey, place_of};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
+use gitmoor_portal::identity::Role;
+
 use super::server::{
-    Answer, Body, CLUSTER, Caller, OTHER_CLUSTER, SUBSCRIPTION, Server, data_plane, versioned,
+    Answer, Body, CLUSTER, Caller, OTHER_CLUSTER, SUBSCRIPTION, Server, client, data_plane,
+    versioned, versioned_list,
 };
 
 async fn enrol(server: &Server, token: &str, key: &str) -> Answer {
@@ -38,6 +41,130 @@ async fn agent(server: &Server, key: &OpeningKey, answer: &Answer) -> Caller {
     server.caller(&server.token_of(id).await)
 }
 
+/// The client id and secret of an answer.
+fn credential(key: &OpeningKey, answer: &Answer) -> Value {
+    let sealed = answer.body["sealed"].as_str().unwrap();
+    serde_json::from_str(key.open(ENROLMENT_PLACE, sealed).unwrap().expose()).unwrap()
+}
+
+/// Whether tokens are given for it.
+async fn is_good(server: &Server, credential: &Value) -> bool {
+    let form = [
+        ("grant_type", "client_credentials"),
+        ("client_id", credential["clientId"].as_str().unwrap()),
+        (
+            "client_secret",
+            credential["clientSecret"].as_str().unwrap(),
+        ),
+        ("scope", "https://management.azure.com/.default"),
+    ];
+    let url = format!("{}/{}/oauth2/v2.0/token", server.url, server.store.tenant());
+    let client = client(server.ca.as_deref().unwrap()).build().unwrap();
+    let body = url::form_urlencoded::Serializer::new(String::new())
+        .extend_pairs(form)
+        .finish();
+    let request = client
+        .post(url)
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body(body);
+    let answer = request.send().await.unwrap();
+    answer.status().is_success()
+}
+
+/// All that the audit log holds, the newest first.
+async fn actions(server: &Server) -> Vec<String> {
+    let since = gitmoor_arm::Timestamp(time::OffsetDateTime::UNIX_EPOCH);
+    let everywhere = "/".parse().unwrap();
+    let log = server.store.audit(&everywhere, since, 100).await.unwrap();
+    log.into_iter().map(|entry| entry.action).collect()
+}
+
+#[tokio::test]
+async fn of_two_who_use_a_token_at_once_one_is_enrolled() {
+    let server = Server::start().await;
+    for _ in 0..5 {
+        let token = token(&server).await;
+        let keys = [(); 2].map(|()| OpeningKey::generate().public().to_string());
+        let (one, other) = tokio::join!(
+            enrol(&server, &token, &keys[0]),
+            enrol(&server, &token, &keys[1])
+        );
+        let mut statuses = [one.status.as_u16(), other.status.as_u16()];
+        statuses.sort_unstable();
+        assert_eq!(statuses, [200, 403]);
+    }
+}
+
+#[tokio::test]
+async fn who_enrols_again_takes_the_place_of_the_agents_before() {
+    let server = Server::start().await;
+    let by_hand = server.agent(CLUSTER).await;
+    let elsewhere = server.agent(OTHER_CLUSTER).await;
+    let reader = server.principal(CLUSTER, Role::Reader).await;
+    let key = OpeningKey::generate();
+    let mut before = by_hand;
+    for _ in 0..2 {
+        let token = token(&server).await;
+        // The token alone ends nobody.
+        let list = before.get(&data_plane(CLUSTER)).await;
+        assert_eq!(list.status, StatusCode::OK, "{}", list.text);
+        let answer = enrol(&server, &token, &key.public().to_string()).await;
+        let now = agent(&server, &key, &answer).await;
+        let list = before.get(&data_plane(CLUSTER)).await;
+        assert_eq!(list.status, StatusCode::UNAUTHORIZED, "{}", list.text);
+        assert_eq!(now.get(&data_plane(CLUSTER)).await.status, StatusCode::OK);
+        before = now;
+    }
+    let other = elsewhere.get(&data_plane(OTHER_CLUSTER)).await;
+    assert_eq!(other.status, StatusCode::OK);
+    let read = reader.get(&versioned_list(CLUSTER)).await;
+    assert_eq!(read.status, StatusCode::OK);
+    let ended = "Gitmoor.Portal/principals/delete";
+    let actions = actions(&server).await;
+    assert_eq!(actions.iter().filter(|one| *one == ended).count(), 2);
+}
+
+#[tokio::test]
+async fn nobody_is_left_who_may_call_for_a_cluster_that_was_deleted() {
+    let group = CLUSTER.split_once("/providers/").unwrap().0;
+    for deleted in [
+        format!("{CLUSTER}?api-version=2024-01-01"),
+        format!("{group}?api-version=2024-11-01"),
+    ] {
+        let server = Server::start().await;
+        let alice = server.contributor().await;
+        let used = token(&server).await;
+        let key = OpeningKey::generate();
+        let public = key.public().to_string();
+        let answer = enrol(&server, &used, &public).await;
+        let agent = agent(&server, &key, &answer).await;
+        let unused = token(&server).await;
+        let reader = server.principal(CLUSTER, Role::Reader).await;
+        assert_eq!(agent.get(&data_plane(CLUSTER)).await.status, StatusCode::OK);
+        let answer = alice.delete(&deleted).await;
+        assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
+
+        let refused = agent.get(&data_plane(CLUSTER)).await;
+        assert_eq!(refused.status, StatusCode::UNAUTHORIZED);
+        for token in [&used, &unused] {
+            let refused = enrol(&server, token, &public).await;
+            assert_eq!(refused.error(), (403, "InvalidEnrolmentToken"));
+        }
+        // People stay, without the role that held there alone.
+        let refused = reader.get(&versioned_list(CLUSTER)).await;
+        assert_eq!(refused.status, StatusCode::FORBIDDEN);
+        let left = server.store.principals().await.unwrap();
+        assert_eq!(left.len(), 2, "{left:?}");
+        let actions = actions(&server).await;
+        for action in [
+            "Gitmoor.Portal/principals/delete",
+            "Microsoft.Authorization/roleAssignments/delete",
+        ] {
+            assert!(actions.iter().any(|one| one == action), "{actions:?}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_token_makes_one_agent_of_one_cluster() {
     let server = Server::start().await;
@@ -55,8 +182,17 @@ async fn a_token_makes_one_agent_of_one_cluster() {
     let thief = OpeningKey::generate().public().to_string();
     let refused = enrol(&server, &token, &thief).await;
     assert_eq!(refused.error(), (403, "InvalidEnrolmentToken"));
+    let first = credential(&key, &answer);
+    assert!(is_good(&server, &first).await);
     let again = enrol(&server, &token, &public).await;
     assert_eq!(again.status, StatusCode::OK);
+    // The one that was lost is good no longer, and the log says so.
+    let second = credential(&key, &again);
+    assert!(is_good(&server, &second).await);
+    assert!(!is_good(&server, &first).await);
+    let actions = actions(&server).await;
+    let replaced = "Gitmoor.Portal/principals/credentials/write";
+    assert_eq!(actions.iter().filter(|one| *one == replaced).count(), 1);
     let agents = server.store.principals().await.unwrap();
     assert_eq!(agents.len(), 1, "{agents:?}");
 }

@@ -234,6 +234,8 @@ fn connected_clusters() -> Value {
                         "connectivityStatus": words(&["Connecting", "Connected", "Offline"]),
                         "lastConnectivityTime": {"type": "string", "format": "date-time"},
                         "agentVersion": text(),
+                        "kubernetesVersion": text(),
+                        "totalNodeCount": {"type": "integer", "minimum": 0},
                     },
                 },
                 "systemData": schema("SystemData"),

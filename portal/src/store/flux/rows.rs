@@ -11,6 +11,14 @@ use crate::store::{
     rows::{self, Desired, broken, row_key, timestamp},
 };
 
+/// The columns that [`Store::read_flux`] reads.
+macro_rules! flux_columns {
+    () => {
+        "cluster, name, id, etag, properties, settings, created_by, created_at, last_modified_by, last_modified_at"
+    };
+}
+pub(super) use flux_columns;
+
 impl Store {
     pub(super) async fn find_flux(
         &self,
@@ -18,11 +26,15 @@ impl Store {
         cluster: &str,
         name: &str,
     ) -> Result<Option<(FluxRecord, ProtectedSettings)>, StoreError> {
-        let row = sqlx::query("SELECT * FROM flux_configuration WHERE cluster = $1 AND name = $2")
-            .bind(cluster)
-            .bind(name)
-            .fetch_optional(&mut *connection)
-            .await?;
+        let row = sqlx::query(concat!(
+            "SELECT ",
+            flux_columns!(),
+            " FROM flux_configuration WHERE cluster = $1 AND name = $2"
+        ))
+        .bind(cluster)
+        .bind(name)
+        .fetch_optional(&mut *connection)
+        .await?;
         let Some(row) = row else { return Ok(None) };
         let (mut record, settings) = self.read_flux(&row)?;
         record.parts = self.parts(connection, cluster, name).await?.0;

@@ -1,0 +1,132 @@
+use std::{
+    future::poll_fn,
+    pin::pin,
+    sync::atomic::{AtomicBool, Ordering},
+    task::Poll,
+};
+
+use tokio::{
+    io::copy,
+    net::{TcpListener, TcpStream},
+};
+
+use super::*;
+use crate::store::{
+    Location,
+    tests::{CLUSTER, each_engine, open},
+};
+
+/// How long anything may take.
+const LIMIT: Duration = Duration::from_secs(30);
+
+async fn within<T>(future: impl Future<Output = T>) -> T {
+    timeout(LIMIT, future).await.expect("it takes too long")
+}
+
+/// A way to a server whose connections can all fall silent without an end, as behind a router that
+/// forgot them. Those that are opened later are well.
+struct Way {
+    port: u16,
+    silent: Arc<AtomicBool>,
+}
+
+impl Way {
+    async fn to(server: u16) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let silent = Arc::new(AtomicBool::new(false));
+        let is_silent = Arc::clone(&silent);
+        tokio::spawn(async move {
+            while let Ok((from, _)) = listener.accept().await {
+                let was_well = !is_silent.load(Ordering::Relaxed);
+                let is_silent = Arc::clone(&is_silent);
+                tokio::spawn(async move {
+                    let to = TcpStream::connect(("127.0.0.1", server)).await.unwrap();
+                    let (mut from, mut to) = (from.into_split(), to.into_split());
+                    let falls_silent = async {
+                        while !was_well || !is_silent.load(Ordering::Relaxed) {
+                            sleep(Duration::from_millis(10)).await;
+                        }
+                    };
+                    tokio::select! {
+                        _ = copy(&mut from.0, &mut to.1) => {}
+                        _ = copy(&mut to.0, &mut from.1) => {}
+                        // Both ends stay open.
+                        () = falls_silent => std::future::pending().await,
+                    }
+                });
+            }
+        });
+        Self { port, silent }
+    }
+}
+
+#[tokio::test]
+async fn a_portal_whose_connection_fell_silent_hears_again() {
+    let [_, place] = each_engine();
+    let writes = open(&place).await;
+    let mut hears = open(&place).await;
+    let Place::Postgres(mut url) = hears.location.0.clone() else {
+        panic!("it is PostgreSQL");
+    };
+    let way = Way::to(url.port().unwrap()).await;
+    url.set_port(Some(way.port)).unwrap();
+    // What it asks goes the straight way, what it hears the other.
+    hears.location = Location(Place::Postgres(url));
+    let mut news = hears.news();
+    let following = hears.clone();
+    let follows = tokio::spawn(async move {
+        following
+            .follow_changes_every(Duration::from_millis(100))
+            .await;
+    });
+    for _ in 0..2 {
+        // Everything may have changed while it did not listen.
+        let first = within(news.recv()).await.unwrap();
+        assert_eq!(first, News::Cluster(String::new()));
+        let cluster = CLUSTER.to_ascii_lowercase();
+        let transaction = writes.database.begin(&cluster).await.unwrap();
+        let told = Told::Desired(cluster.clone());
+        writes.commit(transaction, told).await.unwrap();
+        let heard = async { while news.recv().await.unwrap() != News::Cluster(cluster.clone()) {} };
+        within(heard).await;
+        way.silent.store(true, Ordering::Relaxed);
+    }
+    follows.abort();
+}
+
+#[tokio::test]
+async fn whoever_waits_is_told_although_the_one_who_wrote_is_gone() {
+    let [place, _] = each_engine();
+    let store = open(&place).await;
+    let mut news = store.news();
+    let transaction = store.database.begin(CLUSTER).await.unwrap();
+    let told = Told::Desired(CLUSTER.to_ascii_lowercase());
+    {
+        let mut commit = pin!(store.commit(transaction, told));
+        let once = poll_fn(|context| Poll::Ready(commit.as_mut().poll(context).is_pending()));
+        assert!(once.await);
+    }
+    assert!(within(news.recv()).await.is_ok());
+}
+
+#[tokio::test]
+async fn nobody_who_waits_leaves_anything_behind() {
+    let [place, _] = each_engine();
+    let store = open(&place).await;
+    let cluster: ClusterId = CLUSTER.parse().unwrap();
+    let known = [store.list_etag(&cluster).await.unwrap()];
+    let wait = |time| store.changed(&cluster, &known, Instant::now() + time);
+    {
+        // Two who are cut off, one of them before the other.
+        let (mut one, mut other) = (Box::pin(wait(LIMIT)), Box::pin(wait(LIMIT)));
+        let long = Duration::from_millis(50);
+        assert!(timeout(long, &mut one).await.is_err());
+        assert!(timeout(long, &mut other).await.is_err());
+        drop(one);
+        assert_eq!(store.changes.waiting().len(), 1);
+    }
+    assert!(store.changes.waiting().is_empty());
+    wait(Duration::from_millis(10)).await.unwrap();
+    assert!(store.changes.waiting().is_empty());
+}
