@@ -60,11 +60,11 @@ pub use settings::{
 pub use version::{API_VERSIONS, ApiVersion};
 pub use wire::{
     AdditionalInfo, Commit, ComplianceMessage, ComplianceState, ComplianceStatus,
-    ConfigurationProperties, EnrolmentAnswer, EnrolmentRequest, ErrorDetail, ErrorResponse,
-    HelmOperatorProperties, IdentityType, ListPage, MAX_OBJECTS, MAX_PROBLEMS, MAX_STATUS_BYTES,
-    MessageLevel, NotBase64, ObjectCounts, ObjectState, OperatorScope, OperatorType, Problem,
-    ProtectedSettings, ProvisioningState, SourceControlConfiguration, StatusReport, SystemData,
-    Timestamp, WithSecrets,
+    ConfigurationProperties, Drift, EnrolmentAnswer, EnrolmentRequest, ErrorDetail, ErrorResponse,
+    HelmOperatorProperties, IdentityType, ListPage, MAX_DRIFTS, MAX_OBJECTS, MAX_PROBLEMS,
+    MAX_STATUS_BYTES, MessageLevel, NotBase64, ObjectCounts, ObjectState, OperatorScope,
+    OperatorType, Problem, ProtectedSettings, ProvisioningState, SourceControlConfiguration,
+    StatusReport, SystemData, Timestamp, WithSecrets,
 };
 
 /// The resource type in every configuration's `type`.

@@ -19,8 +19,8 @@ pub use enrolment::{EnrolmentAnswer, EnrolmentRequest};
 pub use error::{AdditionalInfo, ErrorDetail, ErrorResponse};
 pub use protected::{NotBase64, ProtectedSettings};
 pub use report::{
-    Commit, MAX_OBJECTS, MAX_PROBLEMS, MAX_STATUS_BYTES, ObjectCounts, ObjectState, Problem,
-    StatusReport,
+    Commit, Drift, MAX_DRIFTS, MAX_OBJECTS, MAX_PROBLEMS, MAX_STATUS_BYTES, ObjectCounts,
+    ObjectState, Problem, StatusReport,
 };
 pub use timestamp::Timestamp;
 pub use words::{

@@ -13,7 +13,7 @@ pub use configuration::{
 };
 pub use duration::{DurationError, GoDuration};
 pub use status::{
-    Commit, Counts, MAX_OBJECTS, MAX_PROBLEMS, ObjectState, Problem,
+    Commit, Counts, Drift, MAX_DRIFTS, MAX_OBJECTS, MAX_PROBLEMS, ObjectState, Problem,
     SourceControlConfigurationStatus, conditions, reasons,
 };
 

@@ -8,7 +8,10 @@ use serde::{Deserialize, Serialize};
 pub const MAX_PROBLEMS: usize = 100;
 
 /// How many objects a status lists.
-pub const MAX_OBJECTS: usize = 100;
+pub const MAX_OBJECTS: usize = 1000;
+
+/// How many drifts a status lists.
+pub const MAX_DRIFTS: usize = 20;
 
 /// The condition types. They follow kstatus, so that `kubectl wait --for=condition=Ready` and
 /// every tool that knows those conventions judge a configuration rightly.
@@ -70,10 +73,16 @@ pub struct SourceControlConfigurationStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub objects: Option<Counts>,
 
-    /// How the objects fare: at most 100 of them, those that are not well first.
+    /// How the objects fare: at most 1000 of them, those that are not well first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 100))]
+    #[schemars(length(max = 1000))]
     pub inventory: Vec<ObjectState>,
+
+    /// What others had changed and was put right, the newest first; at most 20. What has drifted and
+    /// is not put right is a problem.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 20))]
+    pub drifts: Vec<Drift>,
 
     /// What is wrong, each with its place in the repository; at most 100.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -148,6 +157,23 @@ pub struct ObjectState {
     /// What it lacks; nothing when it is `Current`.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub message: String,
+}
+
+/// An object that was no longer as declared, and was put right.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Drift {
+    /// The object, as `Kind.group namespace/name`.
+    pub object: String,
+    /// When it was put right.
+    pub time: Time,
+    /// Whether it had been deleted.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub deleted: bool,
+    /// The field manager that changed the object last, such as `kubectl-edit`; absent where the API
+    /// server does not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub manager: Option<String>,
 }
 
 /// Something that is wrong with a place in the repository, or with the object that it declares.

@@ -4,7 +4,7 @@
 //! entry of `managedFields`, so that a hash of the entry changes if and only if something that we
 //! own did. Foreign fields, status writes and autoscalers do not show.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta};
 use sha2::{Digest as _, Sha256};
 
 /// A hash of our Apply entry: its `apiVersion`, `fieldsV1` and `time`.
@@ -39,6 +39,21 @@ impl Seen {
             opted_out: opted_out(metadata),
         })
     }
+}
+
+/// The field manager other than `manager` that changed the object itself last, as far as the API
+/// server tells: whoever only deletes fields leaves no entry.
+pub fn changed_by(metadata: &ObjectMeta, manager: &str) -> Option<String> {
+    let is_of_object =
+        |entry: &&ManagedFieldsEntry| entry.subresource.as_deref().unwrap_or_default().is_empty();
+    let entries = metadata.managed_fields.iter().flatten();
+    let last = entries.filter(is_of_object).max_by_key(|entry| {
+        (
+            entry.time.as_ref().map(|time| time.0),
+            entry.manager.as_deref() != Some(manager),
+        )
+    })?;
+    last.manager.clone().filter(|last| last != manager)
 }
 
 /// Whether an object's annotations say that it is to be left as it is: `gitmoor.io/sync: ignore`, or

@@ -278,6 +278,11 @@ impl Follow {
             retry: Pace::new(Duration::from_secs(2), Duration::from_mins(10)),
             facts: Facts {
                 instance: tenant.instance.clone(),
+                drifts: object
+                    .status
+                    .iter()
+                    .flat_map(|status| status.drifts.clone())
+                    .collect(),
                 ..Facts::default()
             },
             reporter,

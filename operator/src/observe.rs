@@ -31,7 +31,7 @@ use tokio::{
 
 use crate::{
     ObjectKey,
-    fingerprint::Seen,
+    fingerprint::{Seen, changed_by},
     health::{self, Health},
     kinds::{self, api_version},
     pace::{jitter, spread},
@@ -71,6 +71,9 @@ pub enum Sighting {
         epoch: u32,
         /// How it fares, unless it fares well.
         unwell: Option<Health>,
+        /// The field manager that changed it last, if that is not this configuration's; absent for
+        /// what a list shows.
+        changed_by: Option<String>,
     },
     /// It is gone, or has lost our label, since this resource version.
     Gone(u64),
@@ -333,17 +336,10 @@ impl<K: Shown> Watch<K> {
     fn event(&self, event: Event<K>, epoch: &mut u32) {
         match event {
             Event::Init => *epoch = self.sightings.epoch.fetch_add(1, Ordering::Relaxed) + 1,
-            Event::InitApply(object) | Event::Apply(object) => {
-                if let Some((key, seen)) = self.see(&object) {
-                    let sighting = Sighting::There {
-                        seen,
-                        epoch: *epoch,
-                        unwell: object.unwell(),
-                    };
-                    self.sightings.add(|state| {
-                        state.objects.insert(key, sighting);
-                    });
-                }
+            Event::InitApply(object) => self.there(object, *epoch, None),
+            Event::Apply(object) => {
+                let changed_by = changed_by(object.meta(), &self.manager);
+                self.there(object, *epoch, changed_by);
             }
             Event::InitDone => self.sightings.add(|state| {
                 state.unwatched.remove(&self.kind);
@@ -357,6 +353,21 @@ impl<K: Shown> Watch<K> {
                 }
             }
         }
+    }
+
+    fn there(&self, object: K, epoch: u32, changed_by: Option<String>) {
+        let Some((key, seen)) = self.see(&object) else {
+            return;
+        };
+        let sighting = Sighting::There {
+            seen,
+            epoch,
+            unwell: object.unwell(),
+            changed_by,
+        };
+        self.sightings.add(|state| {
+            state.objects.insert(key, sighting);
+        });
     }
 
     fn see(&self, object: &K) -> Option<(ObjectKey, Seen)> {

@@ -22,6 +22,9 @@ use crate::{
 pub(crate) use order::of_deletion;
 pub use order::{STAGES, Stage};
 
+/// How many of the objects that a commit would delete are named.
+const NAMED: usize = 5;
+
 /// An object that is to be applied.
 #[derive(Clone, Debug)]
 pub struct Work {
@@ -430,7 +433,10 @@ fn guard(orphans: &mut Vec<ObjectKey>, inventory: &Inventory, terms: Terms<'_>, 
     if great {
         plan.problems.push(guarded(
             None,
-            &format!("this commit would delete {count} of {total} objects, and none is deleted"),
+            &format!(
+                "this commit would delete {count} of {total} objects, and none is deleted ({})",
+                some_of(orphans)
+            ),
             terms.revision,
         ));
         orphans.clear();
@@ -446,6 +452,19 @@ fn guard(orphans: &mut Vec<ObjectKey>, inventory: &Inventory, terms: Terms<'_>, 
         }
         !holds_others
     });
+}
+
+/// The first of many objects, for a sentence.
+fn some_of(objects: &[ObjectKey]) -> String {
+    let mut named: Vec<_> = objects
+        .iter()
+        .take(NAMED)
+        .map(ToString::to_string)
+        .collect();
+    if objects.len() > NAMED {
+        named.push(format!("and {} more", objects.len() - NAMED));
+    }
+    named.join(", ")
 }
 
 fn guarded(object: Option<ObjectKey>, what: &str, revision: &str) -> Problem {

@@ -6,7 +6,7 @@ mod writer;
 use std::collections::BTreeSet;
 
 use gitmoor_crds::{
-    Commit, Counts, MAX_PROBLEMS, ObjectState, Problem as Reported,
+    Commit, Counts, Drift, MAX_PROBLEMS, ObjectState, Problem as Reported,
     SourceControlConfigurationStatus, conditions, reasons,
 };
 use k8s_openapi::{
@@ -59,6 +59,8 @@ pub struct Facts {
     pub counts: Counts,
     /// How the objects fare, as far as a status says it.
     pub inventory: Vec<ObjectState>,
+    /// What was put right, the newest first, as far as a status says it.
+    pub drifts: Vec<Drift>,
     /// What is wrong with the commit or its objects.
     pub problems: Vec<Problem>,
     /// What the configuration depends on and waits for.
@@ -104,6 +106,7 @@ pub fn status(
             Some(_) => facts.inventory.clone(),
             None => before.inventory.clone(),
         },
+        drifts: facts.drifts.clone(),
         problems: problems.into_iter().take(MAX_PROBLEMS).collect(),
         problems_omitted: u32::try_from(total.saturating_sub(MAX_PROBLEMS))
             .ok()

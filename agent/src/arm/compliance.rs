@@ -12,7 +12,7 @@
 //! | `Ready` is `False` else | `Noncompliant` | `Error` |
 
 use gitmoor_arm::{
-    Commit, ComplianceState, MessageLevel, ObjectCounts, ObjectState, Problem, StatusReport,
+    Commit, ComplianceState, Drift, MessageLevel, ObjectCounts, ObjectState, Problem, StatusReport,
     Timestamp,
 };
 use gitmoor_crds::{
@@ -57,6 +57,7 @@ pub(super) fn report(
             changed: counts.changed,
             pruned: counts.pruned,
             healed: counts.healed,
+            unhealthy: counts.unhealthy,
             problems: counts.problems,
         }),
         problems_omitted: status.problems_omitted.unwrap_or_default(),
@@ -83,7 +84,16 @@ pub(super) fn report(
         health: state.health,
         message: state.message,
     });
+    let drifts = status.drifts.into_iter().filter_map(|drift| {
+        Some(Drift {
+            object: drift.object,
+            time: drift.time.0.to_string().parse().ok()?,
+            deleted: drift.deleted,
+            manager: drift.manager,
+        })
+    });
     report.inventory = states.collect();
+    report.drifts = drifts.collect();
     report.problems = faults.chain(problems).collect();
     report.bounded()
 }

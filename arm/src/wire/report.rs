@@ -9,10 +9,13 @@ use super::{ComplianceMessage, ComplianceState, ComplianceStatus, MessageLevel, 
 pub const MAX_PROBLEMS: usize = 100;
 
 /// How many objects a report lists.
-pub const MAX_OBJECTS: usize = 100;
+pub const MAX_OBJECTS: usize = 1000;
 
-/// The most that a report may take on the wire: 100 problems of four texts of 1,024 characters and 100
-/// objects of three of 640, each of which takes up to six bytes in JSON, and room for the rest.
+/// How many drifts a report lists.
+pub const MAX_DRIFTS: usize = 20;
+
+/// The most that a report may take on the wire: 100 problems of four texts of 1,024 characters and the
+/// texts of its objects, each byte of which takes up to six in JSON, and room for the rest.
 pub const MAX_STATUS_BYTES: usize = 4 * 1024 * 1024;
 
 /// The bound of each text of a report, in characters; a longer one ends in `…`.
@@ -20,6 +23,9 @@ const MAX_TEXT: usize = 1024;
 
 /// The same of what is said of an object.
 const MAX_STATE: usize = 640;
+
+/// How many bytes the texts of all objects may have together: a thousand have some 60,000.
+const MAX_STATES: usize = 200 * 1024;
 
 /// The longest public key, in bytes; one of 16,384 bits takes some 3 KiB.
 const MAX_PUBLIC_KEY: usize = 8 * 1024;
@@ -57,6 +63,9 @@ pub struct StatusReport {
     /// How the objects fare, at most [`MAX_OBJECTS`]: those that are not well first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub inventory: Vec<ObjectState>,
+    /// What others had changed and was put right, the newest first; at most [`MAX_DRIFTS`].
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub drifts: Vec<Drift>,
     /// What is wrong, at most [`MAX_PROBLEMS`].
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub problems: Vec<Problem>,
@@ -91,6 +100,21 @@ impl StatusReport {
             for text in [&mut state.object, &mut state.health, &mut state.message] {
                 cut_to(MAX_STATE, text);
             }
+        }
+        let mut room = MAX_STATES;
+        let fit = self.inventory.iter().take_while(|state| {
+            room =
+                room.saturating_sub(state.object.len() + state.health.len() + state.message.len());
+            room > 0
+        });
+        self.inventory.truncate(fit.count());
+        self.drifts.truncate(MAX_DRIFTS);
+        for drift in &mut self.drifts {
+            cut_to(MAX_STATE, &mut drift.object);
+            drift
+                .manager
+                .iter_mut()
+                .for_each(|manager| cut_to(MAX_STATE, manager));
         }
         cut(&mut self.message);
         cut(&mut self.observed_etag);
@@ -146,6 +170,8 @@ pub struct ObjectCounts {
     pub pruned: u32,
     /// Drifts that were put right since the last commit.
     pub healed: u32,
+    /// Objects that are not healthy, or not yet.
+    pub unhealthy: u32,
     /// Problems, those that are not listed included.
     pub problems: u32,
 }
@@ -173,6 +199,22 @@ pub struct ObjectState {
     /// What it lacks.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub message: String,
+}
+
+/// An object that was no longer as declared, and was put right.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Drift {
+    /// The object, as `Kind.group namespace/name`.
+    pub object: String,
+    /// When it was put right.
+    pub time: Timestamp,
+    /// Whether it had been deleted.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub deleted: bool,
+    /// The field manager that changed it last, such as `kubectl-edit`, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub manager: Option<String>,
 }
 
 /// Something that is wrong with a place in the repository, or with the object that it declares.

@@ -1,7 +1,7 @@
 //! The bodies on the wire.
 
 use gitmoor_arm::{
-    ComplianceMessage, ComplianceState, ComplianceStatus, ErrorDetail, ErrorResponse, ListPage,
+    ComplianceMessage, ComplianceState, ComplianceStatus, Drift, ErrorDetail, ErrorResponse, ListPage,
     MAX_STATUS_BYTES, MessageLevel, ObjectCounts, ObjectState, OperatorScope, Problem,
     ProvisioningState, RESOURCE_TYPE, SourceControlConfiguration, StatusReport, Timestamp,
     WithSecrets,
@@ -191,6 +191,12 @@ fn a_report_is_bounded_and_becomes_arms_status() {
         health: long.clone(),
         message: long.clone(),
     };
+    let drift = Drift {
+        object: long.clone(),
+        time: Timestamp::NEVER,
+        deleted: true,
+        manager: Some(long.clone()),
+    };
     let report = StatusReport {
         observed_etag: "7".into(),
         compliance_state: Some(ComplianceState::Noncompliant),
@@ -204,13 +210,15 @@ fn a_report_is_bounded_and_becomes_arms_status() {
             ..Default::default()
         }),
         inventory: vec![state; 150],
+        drifts: vec![drift; 30],
         problems: (0..150).map(problem).collect(),
         problems_omitted: 5,
         ..Default::default()
     }
     .bounded();
     assert_eq!((report.problems.len(), report.problems_omitted), (100, 55));
-    assert_eq!(report.inventory.len(), 100);
+    assert_eq!(report.inventory.len(), 106, "as many as there is room for");
+    assert_eq!(report.drifts.len(), 20);
     assert_eq!(report.repository_public_key, None);
     let text = serde_json::to_string(&report).unwrap();
     assert!(text.len() < MAX_STATUS_BYTES, "{}", text.len());

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use gitmoor_crds::{
-    Counts, MAX_OBJECTS, MAX_PROBLEMS, ObjectState, Problem, SourceControlConfiguration,
-    SourceControlConfigurationSpec, SourceControlConfigurationStatus, conditions, reasons,
+    Counts, Drift, MAX_DRIFTS, MAX_OBJECTS, MAX_PROBLEMS, ObjectState, Problem,
+    SourceControlConfiguration, SourceControlConfigurationSpec, SourceControlConfigurationStatus,
+    conditions, reasons,
 };
 use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::{Condition, Time},
@@ -32,7 +33,7 @@ fn status() -> SourceControlConfigurationStatus {
         }],
         attempted_revision: Some("0123456789abcdef0123456789abcdef01234567".to_owned()),
         applied_revision: Some("0123456789abcdef0123456789abcdef01234567".to_owned()),
-        last_applied_time: Some(now),
+        last_applied_time: Some(now.clone()),
         objects: Some(Counts {
             total: 12,
             changed: u32::MAX,
@@ -48,6 +49,15 @@ fn status() -> SourceControlConfigurationStatus {
                 message: "app: 0 of 1 replica is there".to_owned(),
             };
             MAX_OBJECTS
+        ],
+        drifts: vec![
+            Drift {
+                object: "Deployment.apps default/app".to_owned(),
+                time: now.clone(),
+                deleted: true,
+                manager: Some("kubectl-edit".to_owned()),
+            };
+            MAX_DRIFTS
         ],
         problems: vec![
             Problem {

@@ -4,7 +4,8 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use gitmoor_crds::Heal;
+use gitmoor_crds::{Drift, Heal, MAX_DRIFTS};
+use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
 use tokio::time::Instant;
 
 use super::{
@@ -31,6 +32,8 @@ pub(super) struct Fights {
     pub(super) postponed: Turns,
     /// When a fight is over.
     ends: HashMap<ObjectKey, Instant>,
+    /// Who changed what is not put right yet.
+    changed_by: HashMap<ObjectKey, String>,
 }
 
 impl Fights {
@@ -52,9 +55,14 @@ impl Follow {
                     seen,
                     epoch,
                     unwell,
+                    changed_by,
                 } => {
                     self.judged(&key, &seen, unwell);
-                    self.inventory.seen(&key, seen, epoch)
+                    let news = self.inventory.seen(&key, seen, epoch);
+                    if let Some(manager) = changed_by.filter(|_| news) {
+                        self.fights.changed_by.insert(key.clone(), manager);
+                    }
+                    news
                 }
                 Sighting::Gone(version) => {
                     self.fares_well(&key);
@@ -163,6 +171,12 @@ impl Follow {
             }
         }
         self.put_right(works).await;
+        let Fights {
+            postponed,
+            changed_by,
+            ..
+        } = &mut self.fights;
+        changed_by.retain(|key, _| postponed.has(key));
     }
 
     /// A problem is none any more.
@@ -253,10 +267,16 @@ impl Follow {
             tracing::info!(object = %work.key, path = %work.path, "drift found");
         }
         let count = works.len();
-        let mut healed: Vec<_> = works.iter().map(|work| work.key.clone()).collect();
+        let was_gone =
+            |key| matches!(self.inventory.find(key), Some(entry) if entry.live == Live::Gone);
+        let mut drifted: Vec<_> = works
+            .iter()
+            .map(|work| (work.key.clone(), was_gone(&work.key)))
+            .collect();
         let failed = self.send(works).await.failed;
-        healed.retain(|key| !self.object_problems.contains_key(key));
-        self.tell_healed(&healed);
+        drifted.retain(|(key, _)| !self.object_problems.contains_key(key));
+        self.tell_healed(&drifted);
+        self.note_healed(drifted);
         self.meter.drift(count as u64, (count - failed) as u64);
         self.facts.counts.healed = self
             .facts
@@ -269,6 +289,24 @@ impl Follow {
         self.bodies.forget();
         self.changed_inventory();
         self.reporter.changed();
+    }
+
+    /// Takes note of what was put right, and whether it had been deleted.
+    fn note_healed(&mut self, healed: Vec<(ObjectKey, bool)>) {
+        let now = Timestamp::now();
+        let new = healed
+            .into_iter()
+            .take(MAX_DRIFTS)
+            .map(|(key, deleted)| Drift {
+                object: key.to_string(),
+                time: Time(now),
+                deleted,
+                manager: self.fights.changed_by.remove(&key).filter(|_| !deleted),
+            });
+        let mut drifts: Vec<_> = new.collect();
+        drifts.append(&mut self.facts.drifts);
+        drifts.truncate(MAX_DRIFTS);
+        self.facts.drifts = drifts;
     }
 
     /// Takes note of what is wrong with an object.

@@ -99,11 +99,15 @@ impl Follow {
     }
 
     /// Tells which objects were put right.
-    pub(super) fn tell_healed(&self, healed: &[ObjectKey]) {
+    pub(super) fn tell_healed(&self, healed: &[(ObjectKey, bool)]) {
         if healed.is_empty() {
             return;
         }
-        let named: Vec<String> = healed.iter().take(NAMED).map(ToString::to_string).collect();
+        let named: Vec<String> = healed
+            .iter()
+            .take(NAMED)
+            .map(|(key, _)| key.to_string())
+            .collect();
         let more = match healed.len() - named.len() {
             0 => String::new(),
             more => format!(" and {more} more"),

@@ -79,11 +79,16 @@ async fn an_edit_of_an_owned_field_is_healed() -> Result<()> {
             Ok(data.is_some_and(|data| data["colour"] == "blue"))
         })
         .await?;
-    world
+    let status = world
         .until(&key, "healed", |status| {
             status.objects.is_some_and(|counts| counts.healed == 1)
         })
         .await?;
+    let drift = &status.drifts[..];
+    assert_eq!(drift.len(), 1, "{drift:#?}");
+    assert_eq!(drift[0].object, format!("ConfigMap {namespace}/settings"));
+    assert_eq!(drift[0].manager.as_deref(), Some("kubectl-edit"));
+    assert!(!drift[0].deleted);
     let requests = world.requests_about_objects(&namespace, mark).await?;
     assert_eq!(requests.len(), 1, "{requests:#?}");
     Ok(())
@@ -92,7 +97,7 @@ async fn an_edit_of_an_owned_field_is_healed() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deleted_object_returns() -> Result<()> {
     let world = world().await;
-    let (namespace, _) = started(world, "deleted").await?;
+    let (namespace, key) = started(world, "deleted").await?;
     let deployments: Api<Deployment> = Api::namespaced(world.client(), &namespace);
     let before = deployments.get("front").await?.metadata.uid;
     deployments
@@ -103,7 +108,17 @@ async fn a_deleted_object_returns() -> Result<()> {
             let found = deployments.get_opt("front").await?;
             Ok(found.is_some_and(|found| found.metadata.uid != before))
         })
-        .await
+        .await?;
+    let status = world
+        .until(&key, "healed", |status| !status.drifts.is_empty())
+        .await?;
+    assert_eq!(
+        status.drifts[0].object,
+        format!("Deployment.apps {namespace}/front")
+    );
+    assert!(status.drifts[0].deleted);
+    assert_eq!(status.drifts[0].manager, None);
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
