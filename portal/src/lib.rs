@@ -16,7 +16,7 @@ mod tls;
 
 pub use encryption::{Encryption, EncryptionError, KeySource, Vault};
 pub use server::{Error, Portal, run};
-pub use settings::{Limits, Rate, Settings, Throttling, TlsSettings};
+pub use settings::{GitHost, Limits, Rate, Settings, Throttling, TlsSettings};
 pub use store::{
     AuditEntry, BackupError, Location, LocationError, Store, StoreError, back_up, restore,
 };

@@ -10,10 +10,13 @@ mod cluster;
 mod clusters;
 mod commands;
 mod configuration;
+mod configurations;
+mod confirm;
 mod events;
 mod form;
 mod frame;
 mod git_host;
+mod list;
 mod open_id;
 mod overview;
 mod route;
@@ -24,6 +27,7 @@ mod text;
 mod write;
 
 use std::{
+    collections::BTreeMap,
     sync::Arc,
     time::{Duration, Instant as Moment},
 };
@@ -32,11 +36,15 @@ use axum::{
     Router,
     body::Body,
     extract::{Request, State},
-    middleware::from_fn,
+    middleware::{Next, from_fn},
     response::Response,
     routing::{any, get},
 };
-use http::{HeaderMap, Method, Uri, request::Parts};
+use http::{
+    HeaderMap, HeaderValue, Method, StatusCode, Uri,
+    header::{ACCEPT, CONTENT_TYPE},
+    request::Parts,
+};
 use tokio::{
     sync::Semaphore,
     time::{Instant, timeout_at},
@@ -44,7 +52,7 @@ use tokio::{
 use url::form_urlencoded;
 
 use crate::{
-    Limits, Store,
+    GitHost, Limits, Settings, Store,
     api::{
         Site,
         caller::authorise,
@@ -67,22 +75,26 @@ struct Pages {
     requests: Semaphore,
     viewers: Arc<events::Viewers>,
     provider: Option<Provider>,
+    git_hosts: BTreeMap<String, GitHost>,
+    boards: board::Boards,
 }
 
 /// All pages.
 pub(crate) fn router(
     store: Store,
-    limits: &Limits,
+    settings: &Settings,
     site: Site,
     throttle: Arc<Throttle>,
     provider: Option<Provider>,
 ) -> Router {
     let pages = Arc::new(Pages {
+        boards: board::Boards::new(&store),
         store,
-        limits: limits.clone(),
+        limits: settings.limits.clone(),
+        git_hosts: settings.git_hosts.clone(),
         site,
         throttle,
-        requests: Semaphore::new(limits.requests.get() as usize),
+        requests: Semaphore::new(settings.limits.requests.get() as usize),
         viewers: Arc::default(),
         provider,
     });
@@ -94,6 +106,19 @@ pub(crate) fn router(
         .route("/assets/{name}", get(assets::show))
         .with_state(pages)
         .layer(from_fn(frame::headers))
+}
+
+/// Answers with a page where a browser asks the API for what it does not have.
+pub(crate) async fn unknown(request: Request, next: Next) -> Response {
+    let is_html = |value: &HeaderValue| value.as_bytes().starts_with(b"text/html");
+    let asks =
+        request.method() == Method::GET && request.headers().get(ACCEPT).is_some_and(is_html);
+    let response = next.run(request).await;
+    let missing = [StatusCode::NOT_FOUND, StatusCode::UNAUTHORIZED].contains(&response.status());
+    if !asks || !missing || response.headers().get(CONTENT_TYPE).is_some_and(is_html) {
+        return response;
+    }
+    frame::secured(frame::refusal(&Frame::nobody(), &Refusal::no_page()))
 }
 
 /// A request, as far as it is needed.
@@ -180,8 +205,9 @@ impl Pages {
     ) -> Result<Response, Refusal> {
         let posts = call.method == Method::POST;
         match route {
-            Route::Overview => overview::show(self, visitor).await,
+            Route::Overview => overview::show(self, visitor, call).await,
             Route::Clusters => clusters::show(self, visitor, call).await,
+            Route::Configurations => configurations::show(self, visitor, call).await,
             Route::Cluster(id) => {
                 visitor.may(&ApiRoute::Configurations(id.clone()), &Method::GET)?;
                 cluster::show(self, visitor, &id).await
@@ -196,6 +222,8 @@ impl Pages {
             Route::Edit(id) if posts => write::edit(self, visitor, call, &id, body).await,
             Route::Edit(id) => write::edit_form(self, visitor, &id).await,
             Route::Press(id, button) => write::press(self, visitor, call, &id, button, body).await,
+            Route::Confirm(id) if posts => confirm::confirm(self, visitor, call, &id, body).await,
+            Route::Confirm(id) => confirm::form(self, visitor, &id).await,
             Route::Delete(id) if posts => write::delete(self, visitor, call, &id, body).await,
             Route::Delete(id) => write::delete_form(self, visitor, &id).await,
             Route::SignOut => sign_in::sign_out(self, visitor, call, body).await,
@@ -210,5 +238,11 @@ impl Visitor {
     /// Whether the API would let them do this.
     fn may(&self, route: &ApiRoute, method: &Method) -> Result<(), Refusal> {
         authorise(&self.principal, route, method)
+    }
+
+    /// Whether there is anything that they may change.
+    fn may_write_somewhere(&self) -> bool {
+        let assignments = &self.principal.assignments;
+        assignments.iter().any(|one| one.role.writes())
     }
 }

@@ -15,7 +15,7 @@ use std::{
     time::Duration,
 };
 
-use axum::Router;
+use axum::{Router, middleware::from_fn};
 use gitmoor_arm::Timestamp;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
@@ -180,12 +180,13 @@ impl Portal {
             acceptor: self.acceptor,
             router: page::router(
                 self.store.clone(),
-                limits,
+                &self.settings,
                 site.clone(),
                 throttle.clone(),
                 self.provider,
             )
-            .merge(api::router(self.store.clone(), limits, site, throttle)),
+            .merge(api::router(self.store.clone(), limits, site, throttle))
+            .layer(from_fn(page::unknown)),
             cancel: cancel.clone(),
         };
         let tasks = TaskTracker::new();

@@ -1,6 +1,7 @@
 //! The settings of the portal. Every one has a default, so an empty file is a complete one.
 
 use std::{
+    collections::BTreeMap,
     net::{Ipv4Addr, SocketAddr},
     num::NonZeroU32,
     path::PathBuf,
@@ -31,6 +32,9 @@ pub struct Settings {
     pub url: Option<Url>,
     /// The OpenID provider at which people sign in to the page. When absent, they sign in by links.
     pub sign_in_with: Option<OpenId>,
+    /// Git hosts of one's own, by their names, and what runs there: `git.example.net: gitlab`. The page
+    /// links to commits and lines there as it does at the great hosts.
+    pub git_hosts: BTreeMap<String, GitHost>,
     /// The certificate that callers see. There is no way to serve without TLS.
     pub tls: TlsSettings,
     /// Bounds of what callers may ask for.
@@ -48,6 +52,7 @@ impl Default for Settings {
             encryption: Encryption::default(),
             url: None,
             sign_in_with: None,
+            git_hosts: BTreeMap::new(),
             tls: TlsSettings::default(),
             limits: Limits::default(),
             audit_days: number(400),
@@ -95,6 +100,22 @@ impl Settings {
             .clone()
             .unwrap_or_else(|| Location::file(self.data_directory.join("portal.db")))
     }
+}
+
+/// What runs on a Git host, which says how its URLs are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum GitHost {
+    /// GitHub Enterprise, as github.com.
+    Github,
+    /// GitLab, as gitlab.com.
+    Gitlab,
+    /// Gitea or Forgejo, as codeberg.org.
+    Gitea,
+    /// Bitbucket Cloud's form, as bitbucket.org.
+    Bitbucket,
+    /// Azure DevOps, as dev.azure.com.
+    AzureDevOps,
 }
 
 /// The certificate that callers see.

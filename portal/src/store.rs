@@ -30,7 +30,7 @@ pub(crate) use flux::{FluxPart, FluxRecord, FluxWritten};
 pub(crate) use groups::{GroupRecord, GroupWrite};
 pub use location::{Location, LocationError};
 pub(crate) use presence::{OFFLINE_AFTER, Said, Seen};
-pub(crate) use rows::WithReport;
+pub(crate) use rows::{Desired, WithReport};
 pub(crate) use sessions::SESSION_LIFETIME;
 pub(crate) use summaries::{ClusterSummary, ConfigurationSummary, Summary};
 
@@ -109,14 +109,16 @@ impl Store {
         let location = settings.database();
         let database = Database::open(&location).await?;
         let sealing = sealing::Sealing::open(&database, &keys).await?;
-        Ok(Self {
+        let store = Self {
             signing: Arc::new(keys::Signing::open(&database, &sealing).await?),
             database,
             sealing,
             presence: Arc::default(),
             changes: Arc::default(),
             location,
-        })
+        };
+        store.summarise().await?;
+        Ok(store)
     }
 
     /// Ends the connections, when the calls under way are over.

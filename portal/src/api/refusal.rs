@@ -61,6 +61,39 @@ impl Refusal {
         )
     }
 
+    pub(crate) fn no_page() -> Self {
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "InvalidResourceType",
+            "There is no page at this address.",
+        )
+    }
+
+    pub(crate) fn only_reads() -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "AuthorizationFailed",
+            "You may only read here. Whoever runs this portal can give you a role that writes.",
+        )
+    }
+
+    pub(crate) fn part(flux: &str) -> Self {
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            "PartOfFluxConfiguration",
+            format!("It is a part of the fluxConfiguration '{flux}': write that one."),
+        )
+    }
+
+    pub(crate) fn nothing_guarded() -> Self {
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            "NothingGuarded",
+            "No deletions wait for a confirmation now: they were confirmed, a commit brought the \
+             objects back, or the cluster has not said anything since the last change.",
+        )
+    }
+
     pub(crate) fn used_link() -> Self {
         Self::new(
             StatusCode::FORBIDDEN,

@@ -1,10 +1,12 @@
 //! The same actions as commands for a shell, to copy. No secret is in them, and no text of others
 //! can be anything but an argument.
 
-use gitmoor_arm::{ApiVersion, ConfigurationId, ConfigurationProperties, OperatorParams};
+use gitmoor_arm::{
+    ApiVersion, ConfigurationId, ConfigurationProperties, OperatorParams, ProtectedSettings,
+};
 use serde_json::{Value, json};
 
-use super::text::hides;
+use super::{form::Form, text::hides};
 
 /// Commands that do one thing.
 pub(super) struct Commands {
@@ -21,9 +23,30 @@ pub(super) struct Subject<'a> {
     pub(super) base: String,
     pub(super) id: &'a ConfigurationId,
     pub(super) properties: &'a ConfigurationProperties,
+    /// The version that they change; nothing of one that is to be made.
+    pub(super) etag: Option<&'a str>,
+    /// The variables of the shell that hold secrets, by their names: those that take the place of all
+    /// that there are.
+    pub(super) secrets: Vec<(&'static str, &'static str)>,
 }
 
 impl Subject<'_> {
+    /// The same with the credentials that a form chooses.
+    pub(super) fn with(self, form: &Form) -> Self {
+        let mut secrets = match form.credentials.as_str() {
+            "https" => vec![
+                (ProtectedSettings::HTTPS_USER, "HTTPS_USER"),
+                (ProtectedSettings::HTTPS_KEY, "HTTPS_KEY"),
+            ],
+            "ssh" => vec![(ProtectedSettings::SSH_PRIVATE_KEY, "SSH_PRIVATE_KEY")],
+            _ => Vec::new(),
+        };
+        if !form.authorities.is_empty() && !form.has("keep") {
+            secrets.push((ProtectedSettings::HTTPS_CA_CERT, "HTTPS_CA_CERT"));
+        }
+        Self { secrets, ..self }
+    }
+
     /// Those of all actions; of the confirmation too, when the deletions of a commit wait for it.
     pub(super) fn all(&self, guarded: Option<&str>) -> Vec<Commands> {
         let params = OperatorParams::parse(self.properties.operator_params());
@@ -104,17 +127,38 @@ impl Subject<'_> {
         }
         let params = gitmoor_arm::with_flags(self.properties.operator_params(), flags);
         properties["operatorParams"] = json!(params);
+        if !self.secrets.is_empty() {
+            let secrets = self.secrets.iter();
+            let secrets = secrets.map(|(name, variable)| (*name, format!("SECRET:{variable}")));
+            properties["configurationProtectedSettings"] = secrets.collect();
+        }
         let body = quoted(&visible(&json!({"properties": properties})));
-        // The moment is that of the shell.
-        let body = body.replace("requested-at=NOW", "requested-at='\"$(date -u +%FT%TZ)\"'");
+        // The moment is that of the shell, and so are the secrets.
+        let mut body = body.replace("requested-at=NOW", "requested-at='\"$(date -u +%FT%TZ)\"'");
+        for (name, variable) in &self.secrets {
+            let value = format!("'\"$(printf %s \"${variable}\" | base64 -w0)\"'");
+            body = body.replace(
+                &format!("\"{name}\":\"SECRET:{variable}\""),
+                &format!("\"{name}\":\"{value}\""),
+            );
+        }
         let url = self.url();
+        // What was changed since is not written over.
+        let condition = match self.etag {
+            Some(etag) => quoted(&format!("If-Match={etag}")),
+            None => quoted("If-None-Match=*"),
+        };
+        let header = condition.replacen('=', ": ", 1);
         Commands {
             title,
             word,
-            az: format!("az rest --method put --url {url} \\\n  --body {body}"),
+            az: format!(
+                "az rest --method put --url {url} \\\n  --headers 'Content-Type=application/json' \
+                 {condition} \\\n  --body {body}"
+            ),
             curl: format!(
                 "curl -X PUT -H \"Authorization: Bearer $TOKEN\" -H 'Content-Type: application/json' \
-                 \\\n  {url} \\\n  -d {body}"
+                 \\\n  -H {header} \\\n  {url} \\\n  -d {body}"
             ),
             kubectl,
         }
@@ -220,6 +264,8 @@ mod tests {
             base: "https://portal.example".to_owned(),
             id: &id,
             properties: &properties,
+            etag: Some("e'tag"),
+            secrets: Vec::new(),
         };
         for commands in subject.all(Some("8e1f0c7';rm -rf /")) {
             for text in [&commands.az, &commands.curl] {
@@ -261,6 +307,8 @@ mod tests {
             base: "https://portal.example".to_owned(),
             id: &id,
             properties: &properties,
+            etag: Some("e'tag"),
+            secrets: Vec::new(),
         };
         let all = subject.all(None);
         let sync = all.iter().find(|one| one.word == "sync").unwrap();

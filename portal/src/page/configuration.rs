@@ -3,7 +3,7 @@
 use askama::Template;
 use axum::response::Response;
 use gitmoor_arm::{
-    ConfigurationId, MessageLevel, OperatorParams, OperatorScope, StatusReport, Timestamp,
+    ConfigurationId, MessageLevel, OperatorParams, OperatorScope, Problem, StatusReport, Timestamp,
 };
 use http::{Method, StatusCode};
 
@@ -16,7 +16,7 @@ use super::{
     route,
     session::Visitor,
     state::State,
-    text::{When, count, short, shown},
+    text::{When, count, lasted, short, shown},
 };
 use crate::{
     api::{refusal::Refusal, route::Route as ApiRoute},
@@ -25,16 +25,20 @@ use crate::{
 
 /// A commit, perhaps with a link.
 pub(super) struct Commit {
-    short: String,
-    full: String,
-    link: Option<String>,
+    pub(super) short: String,
+    pub(super) full: String,
+    pub(super) link: Option<String>,
 }
 
 /// An entry of the timeline.
 struct Entry {
     state: State,
     at: Option<When>,
+    /// How long it was, or has been, so.
+    lasted: Option<String>,
     commit: Option<Commit>,
+    /// Whose that is, as the commit says.
+    written: Option<String>,
     what: String,
 }
 
@@ -70,6 +74,13 @@ struct Configuration {
     state: State,
     since: Option<When>,
     message: String,
+    /// Whether all that was reported is from before the last change.
+    earlier: bool,
+    offline: bool,
+    seen: Option<When>,
+    reported: Option<When>,
+    /// The fluxConfiguration that it is a part of.
+    flux: Option<String>,
     repository: String,
     repository_link: Option<String>,
     branch: String,
@@ -105,30 +116,51 @@ pub(super) async fn show(
     id: &ConfigurationId,
 ) -> Result<Response, Refusal> {
     let found = pages.store.configuration(id).await?;
-    let WithReport { desired, report } = found.ok_or_else(|| Refusal::no_configuration(id))?;
+    let WithReport {
+        desired,
+        report,
+        earlier,
+    } = found.ok_or_else(|| Refusal::no_configuration(id))?;
+    let cluster = id.cluster();
+    let seen = pages.store.seen(&cluster).await?;
+    let last = pages.store.summary(id).await?;
     let history = pages.store.history(id).await?;
     let now = Timestamp::now();
     let properties = &desired.properties;
     let address = properties.repository_url.clone().unwrap_or_default();
-    let repository = Repository::find(&address);
+    let repository = Repository::find(&address, &pages.git_hosts);
     let params = OperatorParams::parse(properties.operator_params()).unwrap_or_default();
-    let summary = report.as_ref().map(Summary::of);
-    let state = State::of(summary.as_ref(), params.suspend);
-    let since = history.first().filter(|_| report.is_some());
-    let report = report.unwrap_or_default();
+    let is_earlier = earlier.is_some();
+    let state = State::of(last.as_ref(), params.suspend).since_changed(is_earlier, params.suspend);
+    let report = report.or(earlier).unwrap_or_default();
+    // What the state is now may have begun with the change.
+    let since = last.as_ref().and_then(|last| last.since);
+    let since = since.filter(|_| !is_earlier || state.is_wrong());
     let commit = |text: &Option<String>| Commit::new(text.as_deref()?, repository.as_ref());
-    let cluster = id.cluster();
-    let guarded = commit(&report.attempted_revision).filter(|_| is_guarded(&report));
-    let commands = pages.commands(call, id, properties)?;
-    let commands = commands.all(guarded.as_ref().map(|commit| &*commit.full));
+    let guarded = commit(&report.attempted_revision).filter(|_| !is_earlier && is_guarded(&report));
+    let may_write = desired.flux.is_none()
+        && visitor
+            .may(&ApiRoute::Configuration(id.clone()), &Method::PUT)
+            .is_ok();
+    let commands = if may_write {
+        let commands = pages.commands(call, id, properties, Some(&desired.etag))?;
+        commands.all(guarded.as_ref().map(|commit| &*commit.full))
+    } else {
+        Vec::new()
+    };
     let configuration = Configuration {
         frame: Frame::of(visitor).section("clusters").live(Some(&cluster)),
         name: shown(id.name()),
         path: route::of_configuration(id),
         cluster: (shown(cluster.name()), route::of_cluster(&cluster)),
         state,
-        since: When::maybe(since.and_then(|entry| entry.since), now),
-        message: message(&report, state),
+        since: When::maybe(since, now),
+        message: message(&report, state, is_earlier, seen.is_none()),
+        earlier: is_earlier,
+        offline: State::of_presence(seen.as_ref(), now) == Some(State::Offline),
+        seen: When::maybe(seen.as_ref().map(|seen| seen.at), now),
+        reported: When::maybe(last.and_then(|last| last.at), now),
+        flux: desired.flux.as_deref().map(shown),
         repository_link: repository.as_ref().map(|one| one.address().to_owned()),
         repository: shown(&address),
         branch: params
@@ -190,7 +222,11 @@ pub(super) async fn show(
         deploy_key: shown(report.repository_public_key.as_deref().unwrap_or_default()),
         history: history
             .iter()
-            .map(|entry| Entry::new(entry, repository.as_ref(), now))
+            .enumerate()
+            .map(|(at, entry)| {
+                let newer = at.checked_sub(1).and_then(|newer| history[newer].at);
+                Entry::new(entry, repository.as_ref(), newer, now)
+            })
             .collect(),
         modified: (
             shown(&desired.last_modified_by),
@@ -201,18 +237,20 @@ pub(super) async fn show(
             When::maybe(Some(desired.created_at), now),
         ),
         commands,
-        may_write: visitor
-            .may(&ApiRoute::Configuration(id.clone()), &Method::PUT)
-            .is_ok(),
+        may_write,
     };
     Ok(page(StatusCode::OK, &configuration))
 }
 
-fn message(report: &StatusReport, state: State) -> String {
+fn message(report: &StatusReport, state: State, earlier: bool, unseen: bool) -> String {
+    if earlier && state == State::Pending {
+        return "Waiting for the cluster to say how it is after the last change.".to_owned();
+    }
     if !report.message.is_empty() {
         return shown(&report.message);
     }
     let text = match state {
+        State::Pending if unseen => "Its cluster's agent has never called.",
         State::Pending => "Waiting for the cluster: its agent asks twice a minute.",
         State::Compliant => "What the repository says is applied.",
         _ => "",
@@ -220,12 +258,15 @@ fn message(report: &StatusReport, state: State) -> String {
     text.to_owned()
 }
 
-/// Whether there are deletions that wait for someone to confirm them.
+/// What is said of deletions that wait for someone to confirm them.
+pub(super) fn guards(report: &StatusReport) -> impl Iterator<Item = &Problem> {
+    let problems = report.problems.iter();
+    problems.filter(|problem| problem.reason == "Guarded")
+}
+
+/// Whether there are any.
 fn is_guarded(report: &StatusReport) -> bool {
-    report
-        .problems
-        .iter()
-        .any(|problem| problem.reason == "Guarded")
+    guards(report).next().is_some()
 }
 
 /// How many objects are not listed one by one.
@@ -260,7 +301,13 @@ impl Commit {
 }
 
 impl Entry {
-    fn new(summary: &Summary, repository: Option<&Repository>, now: Timestamp) -> Self {
+    /// `newer` is when the next one began.
+    fn new(
+        summary: &Summary,
+        repository: Option<&Repository>,
+        newer: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Self {
         let suspended = summary.level == Some(MessageLevel::Warning)
             && summary.state == Some(gitmoor_arm::ComplianceState::Noncompliant);
         let revision = summary.attempted_revision.as_deref();
@@ -279,6 +326,15 @@ impl Entry {
         Self {
             state: State::of(Some(summary), suspended),
             at: When::maybe(summary.at, now),
+            lasted: summary.at.map(|at| match newer {
+                Some(newer) => format!("for {}", lasted(at, newer)),
+                None => format!("for {} so far", lasted(at, now)),
+            }),
+            written: summary
+                .applied_commit
+                .as_ref()
+                .filter(|_| summary.attempted_revision == summary.applied_revision)
+                .map(|commit| format!("{}: {}", shown(&commit.author), shown(&commit.title))),
             commit: revision.and_then(|id| Commit::new(id, repository)),
             what: what.join(" · "),
         }

@@ -1,14 +1,17 @@
 //! The form of a configuration: its fields bear the names of the API's, so that what the API says of
 //! a body can be said at the field; and the body that it stands for.
 
+mod conflict;
+
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use gitmoor_arm::{
-    ConfigurationProperties, FieldError, OperatorParams, OperatorScope, ProtectedSettings,
-    with_flags,
+    ConfigurationProperties, FieldError, OperatorParams, OperatorScope, ProtectedChange,
+    ProtectedSettings, with_flags,
 };
 use serde_json::{Value, json};
 
 use super::text::shown;
+pub(super) use conflict::Conflict;
 
 /// The flags that have a field of their own; the others are written as they are.
 const FLAGS: [&str; 4] = [
@@ -41,9 +44,14 @@ pub(super) struct Form {
     pub(super) known_hosts: String,
     /// `keep`, `none`, `https` or `ssh`.
     pub(super) credentials: String,
-    user: String,
+    pub(super) user: String,
     key: String,
     private_key: String,
+    /// Certificate authorities; empty for those that there are, if any.
+    pub(super) authorities: String,
+    pub(super) has_authorities: bool,
+    /// Whether those that there are go.
+    pub(super) without_authorities: bool,
     /// The version that was looked at; none yet of one that is to be created.
     pub(super) etag: String,
     pub(super) errors: Vec<Fault>,
@@ -129,9 +137,63 @@ impl Form {
             user: text("httpsUser"),
             key: text("httpsKey"),
             private_key: lines("sshPrivateKey"),
+            authorities: lines("httpsCACert"),
+            without_authorities: !text("withoutAuthorities").is_empty(),
             etag: text("etag"),
-            errors: Vec::new(),
+            ..Self::default()
         }
+    }
+
+    /// Whether the repository is reached by SSH, or is meant to be.
+    fn is_ssh(&self) -> bool {
+        let http = self.repository.starts_with("http:") || self.repository.starts_with("https:");
+        self.has("ssh") || !http
+    }
+
+    /// What the chosen credentials need and the form does not have.
+    pub(super) fn missing(&self) -> Vec<FieldError> {
+        let fields: &[(&str, &String, &str)] = match self.credentials.as_str() {
+            "https" => &[
+                ("httpsUser", &self.user, "a user name is needed"),
+                ("httpsKey", &self.key, "a token is needed"),
+            ],
+            "ssh" => &[(
+                "sshPrivateKey",
+                &self.private_key,
+                "a private key is needed; without one the cluster makes its own deploy key",
+            )],
+            _ => &[],
+        };
+        let missing = fields.iter().filter(|(_, value, _)| value.is_empty());
+        missing
+            .map(|(field, _, message)| FieldError {
+                field: (*field).to_owned(),
+                message: (*message).to_owned(),
+            })
+            .collect()
+    }
+
+    /// What the secrets become, of which the form never shows those that there are.
+    pub(super) fn protected(
+        &self,
+        sent: ProtectedChange,
+        there: &ProtectedSettings,
+    ) -> ProtectedChange {
+        let stays = |name: &str| match name {
+            ProtectedSettings::HTTPS_CA_CERT => {
+                self.authorities.is_empty() && !self.without_authorities
+            }
+            _ => self.credentials == "keep",
+        };
+        let sent = sent.apply(None);
+        let kept = there.iter().filter(|(name, _)| stays(name));
+        let all = kept.chain(sent.iter());
+        ProtectedChange::Replace(all.map(|(name, value)| (name, value.clone())).collect())
+    }
+
+    /// Whether secrets were typed that are not in the page which comes back.
+    pub(super) fn asks_again(&self) -> bool {
+        !self.key.is_empty() || !self.private_key.is_empty()
     }
 
     /// The body of the PUT that it stands for. `kept` is what there is: what the form does not show
@@ -165,18 +227,28 @@ impl Form {
             "cluster"
         });
         properties["operatorParams"] = json!(with_flags(&self.flags, &flags));
-        properties["sshKnownHostsContents"] = json!(BASE64_STANDARD.encode(&self.known_hosts));
-        let secret = |text: &str| json!(BASE64_STANDARD.encode(text));
-        let secrets = match self.credentials.as_str() {
-            "https" => json!({
-                ProtectedSettings::HTTPS_USER: secret(&self.user),
-                ProtectedSettings::HTTPS_KEY: secret(&self.key),
-            }),
-            "ssh" => json!({ProtectedSettings::SSH_PRIVATE_KEY: secret(&self.private_key)}),
-            "none" => json!({}),
-            _ => return json!({"properties": properties}),
+        let hosts = if self.is_ssh() {
+            &*self.known_hosts
+        } else {
+            ""
         };
-        properties["configurationProtectedSettings"] = secrets;
+        properties["sshKnownHostsContents"] = json!(BASE64_STANDARD.encode(hosts));
+        let mut secrets: Vec<(&str, &str)> = match self.credentials.as_str() {
+            "https" => vec![
+                (ProtectedSettings::HTTPS_USER, &self.user),
+                (ProtectedSettings::HTTPS_KEY, &self.key),
+            ],
+            "ssh" => vec![(ProtectedSettings::SSH_PRIVATE_KEY, &self.private_key)],
+            _ => Vec::new(),
+        };
+        if !self.authorities.is_empty() {
+            secrets.push((ProtectedSettings::HTTPS_CA_CERT, &self.authorities));
+        }
+        if self.credentials != "keep" || !secrets.is_empty() {
+            let secrets = secrets.into_iter();
+            let secrets = secrets.map(|(name, text)| (name, BASE64_STANDARD.encode(text)));
+            properties["configurationProtectedSettings"] = secrets.collect();
+        }
         json!({"properties": properties})
     }
 
@@ -213,7 +285,7 @@ impl Form {
 
 /// The input at which something is said of a field of the API.
 fn input(name: &str) -> &'static str {
-    const INPUTS: [&str; 9] = [
+    const INPUTS: [&str; 10] = [
         "cluster",
         "name",
         "repositoryUrl",
@@ -223,6 +295,7 @@ fn input(name: &str) -> &'static str {
         "httpsUser",
         "httpsKey",
         "sshPrivateKey",
+        "httpsCACert",
     ];
     let found = INPUTS.into_iter().find(|input| *input == name);
     found.unwrap_or("operatorParams")
@@ -241,7 +314,6 @@ mod tests {
     #[test]
     fn what_is_shown_and_not_changed_is_written_as_it_was() {
         let properties = ConfigurationProperties {
-            repository_url: Some("https://git.example.net/shop.git".to_owned()),
             operator_params: Some(
                 "--git-readonly --git-path='team blue,b' --git-poll-interval=1m30s --git-user x \
                  --gitmoor-suspend --gitmoor-requested-at=2026-01-01"
@@ -250,6 +322,7 @@ mod tests {
             operator_namespace: Some("blue".to_owned()),
             operator_instance_name: Some("blue".to_owned()),
             operator_scope: Some(OperatorScope::Namespace),
+            repository_url: Some("ssh://git@git.example.net/shop.git".to_owned()),
             ssh_known_hosts_contents: Some(BASE64_STANDARD.encode("h ssh-ed25519 AAAA\n")),
             ..ConfigurationProperties::default()
         };

@@ -155,7 +155,11 @@ pub(super) async fn headers(request: Request, next: Next) -> Response {
     let id = Uuid::new_v4().to_string();
     let (method, path) = (request.method(), request.uri().path());
     let span = tracing::info_span!("page", id, %method, path);
-    let mut response = next.run(request).instrument(span).await;
+    secured(next.run(request).instrument(span).await)
+}
+
+/// The answer with those headers.
+pub(super) fn secured(mut response: Response) -> Response {
     let headers = response.headers_mut();
     headers.extend(FIXED);
     headers

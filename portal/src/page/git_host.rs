@@ -1,9 +1,13 @@
 //! Links into Git hosts: to a line of a file in a commit, and to the commit. Only to hosts whose
 //! form of such URLs is known, only by https, and only from a repository's address that is one.
 
+use std::collections::BTreeMap;
+
 use gitmoor_arm::repository_url;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use url::Url;
+
+use crate::GitHost;
 
 /// What stays as it is in a part of a path.
 const PLAIN: &AsciiSet = &NON_ALPHANUMERIC
@@ -12,25 +16,15 @@ const PLAIN: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'.')
     .remove(b'~');
 
-/// How a host writes its URLs.
-#[derive(Clone, Copy)]
-enum Form {
-    GitHub,
-    GitLab,
-    Gitea,
-    Bitbucket,
-    AzureDevOps,
-}
-
 /// A repository on a host that is known.
 pub(super) struct Repository {
-    form: Form,
+    form: GitHost,
     base: String,
 }
 
 impl Repository {
-    /// The repository of that address, if its host is known.
-    pub(super) fn find(address: &str) -> Option<Self> {
+    /// The repository of that address, if its host is known, or one of these.
+    pub(super) fn find(address: &str, hosts: &BTreeMap<String, GitHost>) -> Option<Self> {
         let url = repository_url(address).ok()?;
         // Another port is another server; SSH has its own.
         if url.port().is_some() && url.scheme() != "ssh" {
@@ -41,25 +35,27 @@ impl Repository {
             "ssh.github.com" => "github.com",
             "altssh.gitlab.com" => "gitlab.com",
             "altssh.bitbucket.org" => "bitbucket.org",
-            "ssh.dev.azure.com" => "dev.azure.com",
+            "ssh.dev.azure.com" | "vs-ssh.visualstudio.com" => "dev.azure.com",
             host => host,
         };
         let form = match host {
-            "bitbucket.org" => Form::Bitbucket,
-            "codeberg.org" => Form::Gitea,
-            "dev.azure.com" => Form::AzureDevOps,
+            host if hosts.contains_key(host) => hosts[host],
+            host if host.ends_with(".visualstudio.com") => GitHost::AzureDevOps,
+            "bitbucket.org" => GitHost::Bitbucket,
+            "codeberg.org" => GitHost::Gitea,
+            "dev.azure.com" => GitHost::AzureDevOps,
             // People name their own servers for what they run.
             _ => match host.split_once('.')?.0 {
-                "github" => Form::GitHub,
-                "gitlab" => Form::GitLab,
-                "gitea" | "forgejo" => Form::Gitea,
+                "github" => GitHost::Github,
+                "gitlab" => GitHost::Gitlab,
+                "gitea" | "forgejo" => GitHost::Gitea,
                 _ => return None,
             },
         };
         let path = url.path().trim_matches('/');
         let path = match form {
             // Over SSH it is `v3/organisation/project/repository`.
-            Form::AzureDevOps if url.scheme() == "ssh" => {
+            GitHost::AzureDevOps if url.scheme() == "ssh" => {
                 let parts: Vec<&str> = path.split('/').collect();
                 let ["v3", organisation, project, name] = parts[..] else {
                     return None;
@@ -86,9 +82,11 @@ impl Repository {
         }
         let base = &self.base;
         Some(match self.form {
-            Form::GitHub | Form::Gitea | Form::AzureDevOps => format!("{base}/commit/{commit}"),
-            Form::GitLab => format!("{base}/-/commit/{commit}"),
-            Form::Bitbucket => format!("{base}/commits/{commit}"),
+            GitHost::Github | GitHost::Gitea | GitHost::AzureDevOps => {
+                format!("{base}/commit/{commit}")
+            }
+            GitHost::Gitlab => format!("{base}/-/commit/{commit}"),
+            GitHost::Bitbucket => format!("{base}/commits/{commit}"),
         })
     }
 
@@ -109,11 +107,11 @@ impl Repository {
                 .unwrap_or_default()
         };
         Some(match self.form {
-            Form::GitHub => format!("{base}/blob/{commit}/{path}{}", at("L")),
-            Form::GitLab => format!("{base}/-/blob/{commit}/{path}{}", at("L")),
-            Form::Gitea => format!("{base}/src/commit/{commit}/{path}{}", at("L")),
-            Form::Bitbucket => format!("{base}/src/{commit}/{path}{}", at("lines-")),
-            Form::AzureDevOps => {
+            GitHost::Github => format!("{base}/blob/{commit}/{path}{}", at("L")),
+            GitHost::Gitlab => format!("{base}/-/blob/{commit}/{path}{}", at("L")),
+            GitHost::Gitea => format!("{base}/src/commit/{commit}/{path}{}", at("L")),
+            GitHost::Bitbucket => format!("{base}/src/{commit}/{path}{}", at("lines-")),
+            GitHost::AzureDevOps => {
                 let at = line.map(|line| {
                     let next = line.saturating_add(1);
                     format!("&line={line}&lineEnd={next}&lineStartColumn=1&lineEndColumn=1")
@@ -135,6 +133,10 @@ mod tests {
     use super::*;
 
     const COMMIT: &str = "8e1f0c7a9b2d3e4f5a6b7c8d9e0f1a2b3c4d5e6f";
+
+    fn hosts() -> BTreeMap<String, GitHost> {
+        BTreeMap::from([("code.example.net".to_owned(), GitHost::Gitlab)])
+    }
 
     #[test]
     fn a_line_is_linked_as_its_host_writes_it() {
@@ -172,12 +174,25 @@ mod tests {
                 "https://dev.azure.com/o/p/_git/r?path=/a%20b/x.yaml&version=GCC&line=7&lineEnd=8&lineStartColumn=1&lineEndColumn=1",
             ),
             (
+                "https://o.visualstudio.com/p/_git/r",
+                "https://o.visualstudio.com/p/_git/r?path=/a%20b/x.yaml&version=GCC&line=7&lineEnd=8&lineStartColumn=1&lineEndColumn=1",
+            ),
+            (
+                "o@vs-ssh.visualstudio.com:v3/o/p/r",
+                "https://dev.azure.com/o/p/_git/r?path=/a%20b/x.yaml&version=GCC&line=7&lineEnd=8&lineStartColumn=1&lineEndColumn=1",
+            ),
+            (
+                "git@code.example.net:g/r.git",
+                "https://code.example.net/g/r/-/blob/C/a%20b/x.yaml#L7",
+            ),
+            (
                 "git@ssh.dev.azure.com:v3/o/p/r",
                 "https://dev.azure.com/o/p/_git/r?path=/a%20b/x.yaml&version=GCC&line=7&lineEnd=8&lineStartColumn=1&lineEndColumn=1",
             ),
         ];
         for (address, wanted) in table {
-            let repository = Repository::find(address).unwrap_or_else(|| panic!("{address}"));
+            let repository =
+                Repository::find(address, &hosts()).unwrap_or_else(|| panic!("{address}"));
             let link = repository.file(COMMIT, "a b/x.yaml", Some(7)).unwrap();
             let wanted = wanted.replace("/C/", &format!("/{COMMIT}/"));
             assert_eq!(link, wanted.replace("GCC", &format!("GC{COMMIT}")));
@@ -201,15 +216,17 @@ mod tests {
             "git://github.com/o/r",
             "git@ssh.dev.azure.com:o/p/r",
             "https://git.example.com/o/r",
+            "https://evilcode.example.net/o/r",
+            "https://visualstudio.com.evil.example/o/r",
             "",
         ] {
-            assert!(Repository::find(address).is_none(), "{address}");
+            assert!(Repository::find(address, &hosts()).is_none(), "{address}");
         }
     }
 
     #[test]
     fn hostile_commits_and_paths_lead_nowhere() {
-        let repository = Repository::find("https://github.com/o/r").unwrap();
+        let repository = Repository::find("https://github.com/o/r", &hosts()).unwrap();
         for (commit, path) in [
             ("main", "x"),
             ("\"><script>", "x"),

@@ -8,21 +8,20 @@ use gitmoor_arm::Timestamp;
 use http::StatusCode;
 
 use super::{
-    Pages,
+    Call, Pages,
     frame::{Frame, page},
     git_host::Repository,
+    list::{Links, Query},
     route,
     session::Visitor,
     state::State,
     text::{When, count, shown},
 };
 use crate::{
+    GitHost,
     api::refusal::Refusal,
     store::{ClusterSummary, ConfigurationSummary},
 };
-
-/// How many items are shown; whoever has more begins with the worst.
-const SHOWN: usize = 100;
 
 /// Work that goes on for longer than this is looked at by someone.
 const SLOW: time::Duration = time::Duration::minutes(10);
@@ -37,6 +36,8 @@ struct Item {
     /// Where it is, when it is a configuration.
     cluster: Option<(String, String)>,
     message: String,
+    /// When it was changed, if the message is from before that.
+    changed: Option<When>,
     problems: Vec<Line>,
     more: u32,
 }
@@ -55,63 +56,98 @@ pub(super) struct Tally {
     pub(super) number: usize,
 }
 
+impl Tally {
+    pub(super) fn all(tallies: BTreeMap<State, usize>) -> Vec<Self> {
+        let tallies = tallies.into_iter();
+        tallies
+            .map(|(state, number)| Self { state, number })
+            .collect()
+    }
+
+    /// The list of those that it counts: an agent's state is that of a cluster.
+    fn link(&self) -> String {
+        let list = match self.state {
+            State::Offline | State::Connecting => "clusters",
+            _ => "configurations",
+        };
+        format!("/{list}?state={}", self.state.slug())
+    }
+}
+
 #[derive(Template)]
 #[template(path = "overview.html")]
 struct Overview {
     frame: Frame,
     headline: String,
     items: Vec<Item>,
-    left_out: usize,
+    pages: Links,
     tallies: Vec<Tally>,
     clusters: usize,
     configurations: usize,
+    /// Whether there is nothing at all that the visitor may look at.
+    nobody: bool,
 }
 
-pub(super) async fn show(pages: &Pages, visitor: &Visitor) -> Result<Response, Refusal> {
+pub(super) async fn show(
+    pages: &Pages,
+    visitor: &Visitor,
+    call: &Call,
+) -> Result<Response, Refusal> {
     let board = pages.board().await?;
+    let now = Timestamp::now();
     let mut items = Vec::new();
     let mut tallies: BTreeMap<State, usize> = BTreeMap::new();
     let (mut clusters, mut configurations) = (0, 0);
     for cluster in board.seen_by(visitor) {
         clusters += 1;
-        if let Some(state) = State::of_agent(cluster, board.now) {
+        if let Some(state) = State::of_agent(cluster, now) {
             *tallies.entry(state).or_default() += 1;
             if state == State::Offline {
-                items.push(offline(cluster, board.now));
+                items.push(offline(cluster, now));
             }
         }
         for one in &cluster.configurations {
             configurations += 1;
             let state = State::of_configuration(one);
             *tallies.entry(state).or_default() += 1;
-            let slow = state == State::Pending && board.now.0 - one.last_modified_at.0 > SLOW;
+            let slow = state == State::Pending && now.0 - since(one).0 > SLOW;
             if state.is_wrong() || slow {
-                items.push(wrong(cluster, one, state, board.now));
+                items.push(wrong(cluster, one, state, now, &pages.git_hosts));
             }
         }
     }
     items.sort_by(|a, b| a.order.cmp(&b.order));
+    let nobody = !visitor
+        .principal
+        .assignments
+        .iter()
+        .any(|one| one.role.reads());
     let headline = match items.len() {
+        _ if nobody => "You may not look at anything here.".to_owned(),
         0 if clusters == 0 => "There is nothing here yet.".to_owned(),
         0 => "Nothing is wrong.".to_owned(),
         1 => "1 thing needs someone.".to_owned(),
         number => format!("{number} things need someone."),
     };
-    let left_out = items.len().saturating_sub(SHOWN);
-    items.truncate(SHOWN);
+    let (items, links) = Query::read("/", call).cut(items);
     let overview = Overview {
         frame: Frame::of(visitor).section("overview").live(None),
         headline,
         items,
-        left_out,
-        tallies: tallies
-            .into_iter()
-            .map(|(state, number)| Tally { state, number })
-            .collect(),
+        pages: links,
+        tallies: Tally::all(tallies),
         clusters,
         configurations,
+        nobody,
     };
     Ok(page(StatusCode::OK, &overview))
+}
+
+/// Since when a configuration is as it is.
+fn since(one: &ConfigurationSummary) -> Timestamp {
+    let reported = one.summary.as_ref().and_then(|summary| summary.since);
+    let reported = reported.filter(|_| !one.earlier || State::of_configuration(one).is_wrong());
+    reported.unwrap_or(one.last_modified_at)
 }
 
 fn offline(cluster: &ClusterSummary, now: Timestamp) -> Item {
@@ -131,6 +167,7 @@ fn offline(cluster: &ClusterSummary, now: Timestamp) -> Item {
         name,
         cluster: None,
         message,
+        changed: None,
         problems: Vec::new(),
         more: 0,
     }
@@ -141,10 +178,11 @@ fn wrong(
     one: &ConfigurationSummary,
     state: State,
     now: Timestamp,
+    hosts: &BTreeMap<String, GitHost>,
 ) -> Item {
     let summary = one.summary.clone().unwrap_or_default();
     let repository = one.properties.repository_url.as_deref();
-    let repository = repository.and_then(Repository::find);
+    let repository = repository.and_then(|address| Repository::find(address, hosts));
     let commit = summary.attempted_revision.as_deref();
     let message = match &one.summary {
         None => "Its cluster has not said anything of it.".to_owned(),
@@ -158,7 +196,8 @@ fn wrong(
     let shown_here = u32::try_from(problems.len()).unwrap_or_default();
     Item {
         state,
-        since: When::maybe(summary.since.or(Some(one.last_modified_at)), now),
+        since: When::maybe(Some(since(one)), now),
+        changed: When::maybe(Some(one.last_modified_at).filter(|_| one.earlier), now),
         order: (state, Reverse(summary.problems), one.name.clone()),
         name: shown(&one.name),
         link: format!("{}/{}", route::of_cluster(&cluster.id), one.name),

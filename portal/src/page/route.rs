@@ -7,9 +7,10 @@ use super::write::Button;
 use crate::api::refusal::Refusal;
 
 /// The paths, for the router; all else is the API's.
-pub(super) const PATHS: [&str; 10] = [
+pub(super) const PATHS: [&str; 11] = [
     "/",
     "/clusters",
+    "/configurations",
     "/clusters/{*rest}",
     "/create",
     "/events",
@@ -26,6 +27,7 @@ pub(super) enum Route {
     /// What is wrong now.
     Overview,
     Clusters,
+    Configurations,
     Cluster(ClusterId),
     Configuration(ConfigurationId),
     /// That something changed.
@@ -33,6 +35,8 @@ pub(super) enum Route {
     Create,
     Edit(ConfigurationId),
     Press(ConfigurationId, Button),
+    /// The deletions that wait.
+    Confirm(ConfigurationId),
     Delete(ConfigurationId),
     SignIn,
     /// A link that signs someone in once.
@@ -54,6 +58,7 @@ impl Route {
         match parts[..] {
             [""] => Ok(Self::Overview),
             ["clusters"] => Ok(Self::Clusters),
+            ["configurations"] => Ok(Self::Configurations),
             ["clusters", subscription, group, kind, name] => {
                 let cluster = ClusterId::new(subscription, group, kind, name);
                 cluster.map(Self::Cluster).map_err(wrong)
@@ -73,7 +78,7 @@ impl Route {
                     "suspend" => Ok(Self::Press(id, Button::Suspend)),
                     "resume" => Ok(Self::Press(id, Button::Resume)),
                     "sync" => Ok(Self::Press(id, Button::Sync)),
-                    "confirm" => Ok(Self::Press(id, Button::Confirm)),
+                    "confirm" => Ok(Self::Confirm(id)),
                     "delete" => Ok(Self::Delete(id)),
                     _ => Err(Refusal::no_route(&"the page has no such action")),
                 }
@@ -92,7 +97,9 @@ impl Route {
     /// The methods that it answers.
     pub(super) fn methods(&self) -> &'static [&'static str] {
         match self {
-            Self::Link | Self::Create | Self::Edit(_) | Self::Delete(_) => &["GET", "POST"],
+            Self::Link | Self::Create | Self::Edit(_) | Self::Confirm(_) | Self::Delete(_) => {
+                &["GET", "POST"]
+            }
             Self::SignOut | Self::Press(..) => &["POST"],
             _ => &["GET"],
         }

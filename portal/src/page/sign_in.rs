@@ -29,6 +29,8 @@ struct SignIn {
     frame: Frame,
     /// Where one signs in, and who asks there.
     with: Option<(String, String)>,
+    /// Whether something was sent that nobody took.
+    lost: bool,
 }
 
 #[derive(Template)]
@@ -60,7 +62,8 @@ pub(super) async fn answer(
         Route::Callback => open_id::finish(pages, call).await,
         _ => {
             let with = open_id::entrance(pages, call);
-            Ok(page(StatusCode::OK, &SignIn { frame, with }))
+            let lost = call.parameter("lost").is_some();
+            Ok(page(StatusCode::OK, &SignIn { frame, with, lost }))
         }
     }
 }
@@ -103,14 +106,17 @@ pub(super) async fn sign_out(
 
 /// Sends someone who is not signed in there.
 pub(super) fn send_there(call: &Call) -> Response {
-    // What a form would have written is not written later.
-    if call.method != Method::GET || call.path() == "/" {
-        return see_other("/sign-in");
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    if call.method != Method::GET {
+        // What a form would have written is not written later, and they are told so.
+        query.append_pair("lost", "yes");
+    } else if call.path() != "/" {
+        query.append_pair("then", call.path());
     }
-    let query = form_urlencoded::Serializer::new(String::new())
-        .append_pair("then", call.path())
-        .finish();
-    see_other(&format!("/sign-in?{query}"))
+    match query.finish() {
+        query if query.is_empty() => see_other("/sign-in"),
+        query => see_other(&format!("/sign-in?{query}")),
+    }
 }
 
 /// Sends a browser to a path of ours, to be read.

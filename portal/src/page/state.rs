@@ -1,8 +1,10 @@
 //! How something is, in one word and one shape, and which is worse. Colour says nothing alone.
 
+use std::collections::BTreeSet;
+
 use gitmoor_arm::{ComplianceState, MessageLevel, OperatorParams, Timestamp};
 
-use crate::store::{ClusterSummary, ConfigurationSummary, OFFLINE_AFTER, Summary};
+use crate::store::{ClusterSummary, ConfigurationSummary, OFFLINE_AFTER, Seen, Summary};
 
 /// The state of a configuration or a cluster, the worst first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -73,7 +75,17 @@ impl State {
     pub(super) fn of_configuration(one: &ConfigurationSummary) -> Self {
         let params = OperatorParams::parse(one.properties.operator_params());
         let suspended = params.is_ok_and(|params| params.suspend);
-        Self::of(one.summary.as_ref(), suspended)
+        Self::of(one.summary.as_ref(), suspended).since_changed(one.earlier, suspended)
+    }
+
+    /// The same when the report is of the time before the last change, perhaps: what was wrong is so
+    /// until the cluster says otherwise, what was right may not be any more.
+    pub(super) fn since_changed(self, earlier: bool, suspended: bool) -> Self {
+        match self {
+            Self::Compliant if earlier => Self::Pending,
+            Self::Suspended if earlier && !suspended => Self::Pending,
+            state => state,
+        }
     }
 
     /// Of what was reported, if anything, on a configuration that is suspended or not.
@@ -97,20 +109,34 @@ impl State {
 
     /// Whether a cluster's agent calls.
     pub(super) fn of_agent(cluster: &ClusterSummary, now: Timestamp) -> Option<Self> {
-        match &cluster.seen {
+        Self::of_presence(cluster.seen.as_ref(), now)
+    }
+
+    /// The same of when it was last seen.
+    pub(super) fn of_presence(seen: Option<&Seen>, now: Timestamp) -> Option<Self> {
+        match seen {
             None => Some(Self::Connecting),
             Some(seen) if now.0 - seen.at.0 > OFFLINE_AFTER => Some(Self::Offline),
             Some(_) => None,
         }
     }
 
-    /// The worst of a cluster.
-    pub(super) fn of_cluster(cluster: &ClusterSummary, now: Timestamp) -> Self {
+    /// All that a cluster is in, the worst first: that of its agent, and those of its configurations.
+    pub(super) fn of_cluster(cluster: &ClusterSummary, now: Timestamp) -> BTreeSet<Self> {
         let configurations = cluster.configurations.iter().map(Self::of_configuration);
-        configurations
-            .chain(Self::of_agent(cluster, now))
-            .min()
-            .unwrap_or(Self::Empty)
+        let mut states: BTreeSet<_> = configurations.chain(Self::of_agent(cluster, now)).collect();
+        if states.is_empty() {
+            states.insert(Self::Empty);
+        }
+        states
+    }
+
+    /// Of those, what is told in a row: the worst, and that of the agent.
+    pub(super) fn told(states: &BTreeSet<Self>) -> Vec<Self> {
+        let agent = |one: &&Self| matches!(one, Self::Offline | Self::Connecting);
+        let worst = states.iter().take(1);
+        let agent = states.iter().skip(1).filter(agent);
+        worst.chain(agent).copied().collect()
     }
 }
 
@@ -143,6 +169,20 @@ mod tests {
             assert_eq!(State::of(Some(&summary), suspended), wanted, "{summary:?}");
         }
         assert_eq!(State::of(None, true), State::Pending);
+    }
+
+    #[test]
+    fn what_was_wrong_before_a_change_is_wrong_until_the_cluster_says_otherwise() {
+        for (state, suspended, wanted) in [
+            (State::Failed, false, State::Failed),
+            (State::Problems, false, State::Problems),
+            (State::Compliant, false, State::Pending),
+            (State::Suspended, false, State::Pending),
+            (State::Suspended, true, State::Suspended),
+        ] {
+            assert_eq!(state.since_changed(true, suspended), wanted);
+            assert_eq!(state.since_changed(false, suspended), state);
+        }
     }
 
     #[test]

@@ -37,6 +37,8 @@ pub(super) struct When {
     pub(super) iso: String,
     /// Such as `3 min ago`.
     pub(super) ago: String,
+    /// Such as `04:58 UTC, 24 Nov 2026`.
+    pub(super) clock: String,
 }
 
 impl When {
@@ -51,13 +53,31 @@ impl When {
             86_400..2_592_000 => format!("{} d ago", seconds / 86_400),
             _ => iso[..10].to_owned(),
         };
-        Self { iso, ago }
+        let clock = format!(
+            "{:02}:{:02} UTC, {} {:.3} {}",
+            at_utc.hour(),
+            at_utc.minute(),
+            at_utc.day(),
+            at_utc.month().to_string(),
+            at_utc.year()
+        );
+        Self { iso, ago, clock }
     }
 
     /// The same of what may never have been; ARM's clients are told of the year 1 then.
     pub(super) fn maybe(at: Option<Timestamp>, now: Timestamp) -> Option<Self> {
         at.filter(|at| *at != Timestamp::NEVER)
             .map(|at| Self::new(at, now))
+    }
+}
+
+/// How long something took or lasted, in words.
+pub(super) fn lasted(from: Timestamp, to: Timestamp) -> String {
+    match (to.0 - from.0).whole_seconds().max(0) {
+        seconds @ ..60 => format!("{seconds} s"),
+        seconds @ 60..3600 => format!("{} min", seconds / 60),
+        seconds @ 3600..86_400 => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
+        seconds => format!("{} d {} h", seconds / 86_400, seconds % 86_400 / 3600),
     }
 }
 
@@ -110,6 +130,15 @@ mod tests {
         }
         let when = When::new(now, now);
         assert_eq!(when.iso, "2026-11-24T12:00:00Z");
+        assert_eq!(when.clock, "12:00 UTC, 24 Nov 2026");
         assert!(When::maybe(Some(Timestamp::NEVER), now).is_none());
+        for (time, wanted) in [
+            (Duration::seconds(7), "7 s"),
+            (Duration::minutes(59), "59 min"),
+            (Duration::minutes(125), "2 h 5 min"),
+            (Duration::hours(50), "2 d 2 h"),
+        ] {
+            assert_eq!(lasted(Timestamp(now.0 - time), now), wanted);
+        }
     }
 }

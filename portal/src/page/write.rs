@@ -5,14 +5,14 @@ use askama::Template;
 use axum::{body::Body, response::Response};
 use gitmoor_arm::{
     ApiVersion, ClusterId, ConfigurationId, ConfigurationProperties, FieldError, ProtectedChange,
-    PutRequest, Timestamp, check, with_flags,
+    ProtectedSettings, PutRequest, Timestamp, check, with_flags,
 };
 use http::{Method, StatusCode};
 
 use super::{
     Call, Pages,
     commands::{Commands, Subject},
-    form::Form,
+    form::{Conflict, Form},
     frame::{Frame, page},
     route,
     session::Visitor,
@@ -33,7 +33,7 @@ struct FormPage {
     back: String,
     known: Vec<String>,
     form: Form,
-    changed: bool,
+    conflict: Option<Conflict>,
     commands: Option<Commands>,
 }
 
@@ -55,6 +55,12 @@ pub(super) async fn create_form(
     call: &Call,
 ) -> Result<Response, Refusal> {
     let cluster = call.parameter("cluster").unwrap_or_default();
+    if let Ok(id) = cluster.parse::<ClusterId>() {
+        visitor.may(&ApiRoute::Configurations(id), &Method::PUT)?;
+    }
+    if !visitor.may_write_somewhere() {
+        return Err(Refusal::only_reads());
+    }
     show_create(pages, visitor, Form::empty(cluster), None).await
 }
 
@@ -85,13 +91,13 @@ async fn show_create(
         back,
         known,
         form,
-        changed: false,
+        conflict: None,
         commands,
     }))
 }
 
 fn show(form: &FormPage) -> Response {
-    let status = if form.form.errors.is_empty() && !form.changed {
+    let status = if form.form.errors.is_empty() && form.conflict.is_none() {
         StatusCode::OK
     } else {
         StatusCode::BAD_REQUEST
@@ -133,13 +139,15 @@ pub(super) async fn create(
             return show_create(pages, visitor, form, None).await;
         }
     };
-    let checked = checked(&form.name, &request);
+    let mut checked = checked(&form.name, &request);
+    checked.extend(form.missing());
     let Some(id) = id.filter(|_| checked.is_empty()) else {
         form.fail(&checked);
         return show_create(pages, visitor, form, None).await;
     };
     if field(&sent, "as") == Some("commands") {
-        let commands = pages.commands(call, &id, &request.properties)?.put();
+        let commands = pages.commands(call, &id, &request.properties, None)?;
+        let commands = commands.with(&form).put();
         return show_create(pages, visitor, form, Some(commands)).await;
     }
     let condition = Condition {
@@ -170,15 +178,16 @@ pub(super) async fn edit_form(
     id: &ConfigurationId,
 ) -> Result<Response, Refusal> {
     let found = pages.find(visitor, id, &Method::PUT).await?;
-    let form = Form::of(id.name(), &found.desired.properties, &found.desired.etag);
-    Ok(show(&edit_page(visitor, id, form, false, None)))
+    let mut form = Form::of(id.name(), &found.desired.properties, &found.desired.etag);
+    form.has_authorities = has_authorities(&pages.store.protected_settings(id).await?);
+    Ok(show(&edit_page(visitor, id, form, None, None)))
 }
 
 fn edit_page(
     visitor: &Visitor,
     id: &ConfigurationId,
     form: Form,
-    changed: bool,
+    conflict: Option<Conflict>,
     commands: Option<Commands>,
 ) -> FormPage {
     FormPage {
@@ -188,7 +197,7 @@ fn edit_page(
         back: route::of_configuration(id),
         known: Vec::new(),
         form,
-        changed,
+        conflict,
         commands,
     }
 }
@@ -202,38 +211,54 @@ pub(super) async fn edit(
 ) -> Result<Response, Refusal> {
     let sent = pages.read(visitor, call, body).await?;
     let found = pages.find(visitor, id, &Method::PUT).await?;
-    let kept = &found.desired.properties;
+    let settings = pages.store.protected_settings(id).await?;
     let mut form = Form::read(&sent);
     form.name = id.name().to_owned();
+    form.has_authorities = has_authorities(&settings);
+    let request = parse(&form, Some(&found.desired.properties)).and_then(|request| {
+        let request = PutRequest {
+            protected: form.protected(request.protected, &settings),
+            ..request
+        };
+        let mut errors = checked(&id.name().to_ascii_lowercase(), &request);
+        errors.extend(form.missing());
+        if errors.is_empty() {
+            Ok(request)
+        } else {
+            Err(errors)
+        }
+    });
+    if field(&sent, "as") == Some("commands")
+        && let Ok(request) = &request
+    {
+        let etag = Some(&*form.etag);
+        let commands = pages.commands(call, id, &request.properties, etag)?;
+        let commands = commands.with(&form).put();
+        return Ok(show(&edit_page(visitor, id, form, None, Some(commands))));
+    }
     let condition = Condition {
         if_match: Some(vec![form.etag.clone()]),
         ..Condition::default()
     };
-    let request = parse(&form, Some(kept));
-    if field(&sent, "as") == Some("commands")
-        && let Ok(request) = &request
-    {
-        let commands = pages.commands(call, id, &request.properties)?.put();
-        return Ok(show(&edit_page(visitor, id, form, false, Some(commands))));
-    }
     let written = match request {
         Ok(request) => pages.put(visitor, id, request, &condition).await,
         Err(errors) => Err(PutError::Invalid(errors)),
     };
-    let changed = match written {
+    let conflict = match written {
         Ok(()) => return Ok(see_other(&route::of_configuration(id))),
         Err(PutError::Store(error)) => return Err(error.into()),
         Err(PutError::Invalid(errors)) => {
             form.fail(&errors);
-            false
+            None
         }
         Err(PutError::Condition) => {
-            // What was filled in is shown with what it would write over, for a second time.
-            form.etag.clone_from(&found.desired.etag);
-            true
+            // Read anew: what is shown is what the next attempt writes over, and nothing else.
+            let there = pages.find(visitor, id, &Method::PUT).await?.desired;
+            form.etag.clone_from(&there.etag);
+            Some(Conflict::of(&form, &there))
         }
     };
-    Ok(show(&edit_page(visitor, id, form, changed, None)))
+    Ok(show(&edit_page(visitor, id, form, conflict, None)))
 }
 
 /// A button that changes a flag.
@@ -242,8 +267,6 @@ pub(super) enum Button {
     Suspend,
     Resume,
     Sync,
-    /// The deletions of a commit, which the form names.
-    Confirm,
 }
 
 pub(super) async fn press(
@@ -254,32 +277,15 @@ pub(super) async fn press(
     button: Button,
     body: Body,
 ) -> Result<Response, Refusal> {
-    let sent = pages.read(visitor, call, body).await?;
+    pages.read(visitor, call, body).await?;
     let found = pages.find(visitor, id, &Method::PUT).await?;
     let now = Timestamp::now().to_string().replace("+00:00", "Z");
     let change = match button {
         Button::Suspend => ("gitmoor-suspend", Some("")),
         Button::Resume => ("gitmoor-suspend", None),
         Button::Sync => ("gitmoor-requested-at", Some(now.as_str())),
-        Button::Confirm => {
-            let commit = field(&sent, "commit").unwrap_or_default();
-            ("gitmoor-confirm-prune", Some(commit))
-        }
     };
-    let mut properties = found.desired.properties;
-    let params = with_flags(properties.operator_params(), &[change]);
-    properties.operator_params = Some(params);
-    let request = PutRequest {
-        properties,
-        protected: ProtectedChange::Keep,
-    };
-    // What was changed in between is not written over.
-    let condition = Condition {
-        if_match: Some(vec![found.desired.etag]),
-        ..Condition::default()
-    };
-    pages.put(visitor, id, request, &condition).await?;
-    Ok(see_other(&route::of_configuration(id)))
+    pages.flag(visitor, id, found, change).await
 }
 
 pub(super) async fn delete_form(
@@ -328,7 +334,12 @@ fn parse(
     PutRequest::parse(body.as_bytes(), ApiVersion::NEWEST)
 }
 
-/// What the API would say of a new one.
+fn has_authorities(settings: &ProtectedSettings) -> bool {
+    let mut names = settings.names();
+    names.any(|name| name == ProtectedSettings::HTTPS_CA_CERT)
+}
+
+/// What the API would say of it.
 fn checked(name: &str, request: &PutRequest) -> Vec<FieldError> {
     let mut properties = request.properties.clone();
     properties.configuration_protected_settings = Some(request.protected.clone().apply(None));
@@ -337,7 +348,7 @@ fn checked(name: &str, request: &PutRequest) -> Vec<FieldError> {
 
 impl Pages {
     /// Reads a form, which must be one of ours.
-    async fn read(
+    pub(super) async fn read(
         &self,
         visitor: &Visitor,
         call: &Call,
@@ -349,7 +360,7 @@ impl Pages {
     }
 
     /// The configuration, if it is there and the visitor may do this with it.
-    async fn find(
+    pub(super) async fn find(
         &self,
         visitor: &Visitor,
         id: &ConfigurationId,
@@ -357,7 +368,34 @@ impl Pages {
     ) -> Result<WithReport, Refusal> {
         visitor.may(&ApiRoute::Configuration(id.clone()), method)?;
         let found = self.store.configuration(id).await?;
-        found.ok_or_else(|| Refusal::no_configuration(id))
+        let found = found.ok_or_else(|| Refusal::no_configuration(id))?;
+        match &found.desired.flux {
+            Some(flux) => Err(Refusal::part(flux)),
+            None => Ok(found),
+        }
+    }
+
+    /// Sets or clears a flag, and nothing that was changed in between.
+    pub(super) async fn flag(
+        &self,
+        visitor: &Visitor,
+        id: &ConfigurationId,
+        found: WithReport,
+        change: (&str, Option<&str>),
+    ) -> Result<Response, Refusal> {
+        let mut properties = found.desired.properties;
+        let params = with_flags(properties.operator_params(), &[change]);
+        properties.operator_params = Some(params);
+        let request = PutRequest {
+            properties,
+            protected: ProtectedChange::Keep,
+        };
+        let condition = Condition {
+            if_match: Some(vec![found.desired.etag]),
+            ..Condition::default()
+        };
+        self.put(visitor, id, request, &condition).await?;
+        Ok(see_other(&route::of_configuration(id)))
     }
 
     async fn put(
@@ -378,11 +416,14 @@ impl Pages {
         call: &'a Call,
         id: &'a ConfigurationId,
         properties: &'a ConfigurationProperties,
+        etag: Option<&'a str>,
     ) -> Result<Subject<'a>, Refusal> {
         Ok(Subject {
             base: self.base(call)?,
             id,
             properties,
+            etag,
+            secrets: Vec::new(),
         })
     }
 }

@@ -19,7 +19,7 @@ use super::{
 };
 
 /// Every table, in an order in which rows can be put in.
-pub(super) const TABLES: [&str; 16] = [
+pub(super) const TABLES: [&str; 17] = [
     "portal",
     "principal",
     "person",
@@ -34,6 +34,7 @@ pub(super) const TABLES: [&str; 16] = [
     "configuration",
     "protected_settings",
     "status",
+    "summary",
     "sync",
     "audit",
 ];

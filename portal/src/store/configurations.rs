@@ -169,7 +169,6 @@ impl Store {
         };
         write(&self.sealing, &mut transaction, &cluster, &name, &desired).await?;
         write_settings(&self.sealing, &mut transaction, &cluster, &name, &settings).await?;
-        delete_status(&mut transaction, &cluster, &name).await?;
         let change = Change {
             by,
             action: Action::PutConfiguration,
@@ -182,6 +181,7 @@ impl Store {
         let stored = WithReport {
             desired,
             report: None,
+            earlier: None,
         };
         Ok(if created {
             Written::Created(stored)
@@ -198,6 +198,16 @@ impl Store {
         let (cluster, name) = keys(id);
         let mut connection = self.database.readers.acquire().await?;
         find(&self.sealing, &mut connection, &cluster, &name).await
+    }
+
+    /// The secrets of a configuration; none when there is none.
+    pub(crate) async fn protected_settings(
+        &self,
+        id: &ConfigurationId,
+    ) -> Result<ProtectedSettings, StoreError> {
+        let (cluster, name) = keys(id);
+        let mut connection = self.database.readers.acquire().await?;
+        find_settings(&self.sealing, &mut connection, &cluster, &name).await
     }
 
     /// Deletes the configuration with its secrets and its status; whether there was one.
@@ -471,17 +481,4 @@ pub(super) async fn write_settings(
     };
     query.execute(connection).await?;
     Ok(())
-}
-
-pub(super) async fn delete_status(
-    connection: &mut AnyConnection,
-    cluster: &str,
-    name: &str,
-) -> Result<(), sqlx::Error> {
-    sqlx::query("DELETE FROM status WHERE cluster = $1 AND name = $2")
-        .bind(cluster)
-        .bind(name)
-        .execute(connection)
-        .await
-        .map(drop)
 }

@@ -15,7 +15,7 @@ use sqlx::{
 use super::{Location, StoreError, location::Place};
 
 /// The migrations, oldest first. They only ever grow: one that was released is never changed.
-const MIGRATIONS: [(i64, &str, &str); 10] = [
+const MIGRATIONS: [(i64, &str, &str); 11] = [
     (
         1,
         "configurations and tokens",
@@ -53,6 +53,11 @@ const MIGRATIONS: [(i64, &str, &str); 10] = [
         10,
         "presence",
         include_str!("../../migrations/0010_presence.sql"),
+    ),
+    (
+        12,
+        "summaries",
+        include_str!("../../migrations/0012_summaries.sql"),
     ),
 ];
 

@@ -13,6 +13,7 @@ use tokio::time::sleep;
 
 use super::{
     Store, StoreError,
+    changes::News,
     rows::{broken, timestamp},
 };
 
@@ -40,9 +41,13 @@ pub(crate) struct Seen {
     pub(crate) said: Said,
 }
 
-/// Those who called and are not written yet, by cluster.
+/// Those who called, by cluster.
 #[derive(Debug, Default)]
-pub(super) struct Presence(Mutex<HashMap<String, (ClusterId, Seen)>>);
+pub(super) struct Presence {
+    unwritten: Mutex<HashMap<String, (ClusterId, Seen)>>,
+    /// When, of those that are written too.
+    last: Mutex<HashMap<String, Timestamp>>,
+}
 
 /// The columns that [`Store::read_seen`] reads.
 macro_rules! seen_columns {
@@ -76,7 +81,12 @@ impl Store {
             at: Timestamp::now(),
             said,
         };
+        let key = cluster.as_str().to_ascii_lowercase();
+        let back = self.presence.is_back(&key, seen.at);
         self.presence.add(cluster, seen);
+        if back {
+            self.changes.show(News::Cluster(key));
+        }
     }
 
     /// Writes what was seen from time to time, for ever.
@@ -109,6 +119,26 @@ impl Store {
         })
     }
 
+    /// The agent of a cluster, when it last called.
+    pub(crate) async fn seen(&self, id: &ClusterId) -> Result<Option<Seen>, StoreError> {
+        let key = id.as_str().to_ascii_lowercase();
+        let row = sqlx::query(concat!(
+            "SELECT ",
+            seen_columns!(),
+            " FROM presence p WHERE p.cluster = $1"
+        ))
+        .bind(&key)
+        .fetch_optional(&self.database.readers)
+        .await?;
+        match row {
+            Some(row) => self.read_seen(&key, &row),
+            None => {
+                let unwritten = self.presence.lock();
+                Ok(unwritten.get(&key).map(|(_, seen)| seen.clone()))
+            }
+        }
+    }
+
     /// All that were seen, by cluster.
     pub(super) async fn all_seen(&self) -> Result<HashMap<String, (ClusterId, Seen)>, StoreError> {
         let rows = sqlx::query(concat!(
@@ -134,10 +164,14 @@ impl Store {
     /// calls is seen again.
     pub(super) fn forget_seen(&self, cluster: &str) {
         let mut seen = self.presence.lock();
+        let last = &self.presence.last;
+        let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
         if cluster.is_empty() {
             seen.clear();
+            last.clear();
         } else {
             seen.remove(cluster);
+            last.remove(cluster);
         }
     }
 
@@ -192,7 +226,17 @@ impl Store {
 
 impl Presence {
     fn lock(&self) -> MutexGuard<'_, HashMap<String, (ClusterId, Seen)>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.unwritten
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether an agent that calls now is one that did not, as far as this process knows: then people
+    /// see something else.
+    fn is_back(&self, cluster: &str, now: Timestamp) -> bool {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = last.insert(cluster.to_owned(), now);
+        before.is_none_or(|before| now.0 - before.0 > OFFLINE_AFTER)
     }
 
     fn add(&self, cluster: &ClusterId, seen: Seen) {

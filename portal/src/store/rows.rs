@@ -29,6 +29,9 @@ pub(crate) struct Desired {
 pub(crate) struct WithReport {
     pub(crate) desired: Desired,
     pub(crate) report: Option<StatusReport>,
+    /// What it last reported of the configuration as it was before its last change, when it has said
+    /// nothing since.
+    pub(crate) earlier: Option<StatusReport>,
 }
 
 /// The columns that [`Desired`] is read from.
@@ -78,11 +81,18 @@ impl WithReport {
     pub(super) fn read(sealing: &Sealing, row: &AnyRow) -> Result<Self, StoreError> {
         let report: Option<&[u8]> = row.try_get("report")?;
         let key = key(row)?;
+        let report: Option<StatusReport> = report
+            .map(|report| sealing.read("report", &key, report))
+            .transpose()?;
+        let desired = Desired::read(sealing, row)?;
+        let (report, earlier) = match report {
+            Some(report) if report.observed_etag != desired.etag => (None, Some(report)),
+            report => (report, None),
+        };
         Ok(Self {
-            desired: Desired::read(sealing, row)?,
-            report: report
-                .map(|report| sealing.read("report", &key, report))
-                .transpose()?,
+            desired,
+            report,
+            earlier,
         })
     }
 }

@@ -1,16 +1,17 @@
 //! What lists show of all clusters and configurations, in few words, and what the reports of a
 //! configuration said in the course of time.
 
-use std::collections::BTreeMap;
+mod history;
+
+use std::collections::{BTreeMap, HashMap};
 
 use gitmoor_arm::{
-    ClusterId, ComplianceState, ConfigurationId, ConfigurationProperties, MessageLevel,
+    ClusterId, Commit, ComplianceState, ConfigurationId, ConfigurationProperties, MessageLevel,
     ObjectCounts, Problem, StatusReport, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use sqlx::{AnyConnection, Row as _, any::AnyRow};
-use uuid::Uuid;
 
 use super::{
     Store, StoreError,
@@ -26,28 +27,30 @@ const MAX_TEXT: usize = 300;
 /// How many problems a summary names.
 const PROBLEMS: usize = 3;
 
-/// How many entries of its history a configuration keeps.
-const HISTORY: usize = 50;
-
 /// A report in few words.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct Summary {
+    /// Of the configuration that it speaks of; empty where an older version wrote it.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(crate) observed_etag: String,
     pub(crate) state: Option<ComplianceState>,
     pub(crate) level: Option<MessageLevel>,
     pub(crate) message: String,
     pub(crate) attempted_revision: Option<String>,
     pub(crate) applied_revision: Option<String>,
     pub(crate) last_applied: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) applied_commit: Option<Commit>,
     pub(crate) objects: Option<ObjectCounts>,
     /// How many there are.
     pub(crate) problems: u32,
     /// The first of them.
     pub(crate) first: Vec<Problem>,
-    /// A digest of what is said of each object, and of who wrote the commit.
+    /// A digest of what is said of each object.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub(crate) details: String,
-    /// When it was said.
+    /// When it was said; of an entry of the history, when that began.
     pub(crate) at: Option<Timestamp>,
     /// Since when the state is what it is.
     pub(crate) since: Option<Timestamp>,
@@ -64,13 +67,20 @@ impl Summary {
         }
         let mut message = report.message.clone();
         cut(&mut message);
+        let mut applied_commit = report.applied_commit.clone();
+        if let Some(commit) = &mut applied_commit {
+            cut(&mut commit.author);
+            cut(&mut commit.title);
+        }
         Self {
+            observed_etag: report.observed_etag.clone(),
             state: report.compliance_state.clone(),
             level: report.message_level.clone(),
             message,
             attempted_revision: report.attempted_revision.clone(),
             applied_revision: report.applied_revision.clone(),
             last_applied: report.last_config_applied,
+            applied_commit,
             objects: report.objects,
             problems: shown.saturating_add(report.problems_omitted),
             first,
@@ -86,10 +96,14 @@ impl Summary {
             at: None,
             since: None,
             last_applied: None,
-            details: String::new(),
             ..one.clone()
         };
         timeless(self) == timeless(other)
+    }
+
+    /// Whether it speaks of another version of the configuration than that of this etag.
+    pub(super) fn is_earlier(&self, etag: &str) -> bool {
+        !self.observed_etag.is_empty() && self.observed_etag != etag
     }
 }
 
@@ -101,10 +115,6 @@ fn details(report: &StatusReport) -> String {
             hash.update(text);
             hash.update([0]);
         }
-    }
-    if let Some(commit) = &report.applied_commit {
-        hash.update(&commit.author);
-        hash.update(&commit.title);
     }
     let digest: [u8; 32] = hash.finalize().into();
     digest[..8]
@@ -138,22 +148,68 @@ pub(crate) struct ConfigurationSummary {
     pub(crate) properties: ConfigurationProperties,
     pub(crate) last_modified_at: Timestamp,
     pub(crate) summary: Option<Summary>,
+    /// Whether that is of the configuration as it was before its last change.
+    pub(crate) earlier: bool,
+}
+
+/// What is read of clusters, and of configurations.
+macro_rules! clusters {
+    ($which:literal) => {
+        concat!("SELECT cluster, id, location, tags FROM cluster ", $which)
+    };
+}
+macro_rules! configurations {
+    ($which:literal) => {
+        concat!(
+            "SELECT c.cluster, c.name, c.id, c.etag, c.properties, c.last_modified_at, s.summary \
+             FROM configuration c \
+             LEFT JOIN summary s ON s.cluster = c.cluster AND s.name = c.name ",
+            $which,
+            " ORDER BY c.cluster, c.name"
+        )
+    };
 }
 
 impl Store {
     /// All clusters that there are, in the order of their ids.
     pub(crate) async fn summaries(&self) -> Result<Vec<ClusterSummary>, StoreError> {
+        let readers = &self.database.readers;
         let seen = self.all_seen().await?;
+        let clusters = sqlx::query(clusters!("")).fetch_all(readers).await?;
+        let configurations = sqlx::query(configurations!("")).fetch_all(readers).await?;
+        self.summarised(seen, &clusters, &configurations)
+    }
+
+    /// One of them, if there is one.
+    pub(crate) async fn cluster_summary(
+        &self,
+        id: &ClusterId,
+    ) -> Result<Option<ClusterSummary>, StoreError> {
+        let readers = &self.database.readers;
+        let cluster = id.as_str().to_ascii_lowercase();
+        let seen = self.seen(id).await?;
+        let seen = seen.map(|seen| (cluster.clone(), (id.clone(), seen)));
+        let clusters = sqlx::query(clusters!("WHERE cluster = $1")).bind(&cluster);
+        let clusters = clusters.fetch_all(readers).await?;
+        let configurations = sqlx::query(configurations!("WHERE c.cluster = $1")).bind(&cluster);
+        let configurations = configurations.fetch_all(readers).await?;
+        let all = self.summarised(seen.into_iter().collect(), &clusters, &configurations);
+        Ok(all?.pop())
+    }
+
+    fn summarised(
+        &self,
+        seen: HashMap<String, (ClusterId, Seen)>,
+        of_clusters: &[AnyRow],
+        of_configurations: &[AnyRow],
+    ) -> Result<Vec<ClusterSummary>, StoreError> {
         let called = seen.into_iter().map(|(key, (id, seen))| {
             let mut cluster = bare(id);
             cluster.seen = Some(seen);
             (key, cluster)
         });
         let mut clusters: BTreeMap<String, ClusterSummary> = called.collect();
-        let rows = sqlx::query("SELECT cluster, id, location, tags FROM cluster")
-            .fetch_all(&self.database.readers)
-            .await?;
-        for row in &rows {
+        for row in of_clusters {
             let key: String = row.try_get("cluster")?;
             let id: &str = row.try_get("id")?;
             let id: ClusterId = id.parse().map_err(|error| broken("id", error))?;
@@ -163,31 +219,24 @@ impl Store {
             cluster.location = Some(row.try_get("location")?);
             cluster.tags = tags;
         }
-        let mut unwritten = self.unsummarised().await?;
-        let rows = sqlx::query(
-            "SELECT c.cluster, c.name, c.id, c.properties, c.last_modified_at, s.summary \
-             FROM configuration c \
-             LEFT JOIN status s ON s.cluster = c.cluster AND s.name = c.name \
-             ORDER BY c.cluster, c.name",
-        )
-        .fetch_all(&self.database.readers)
-        .await?;
-        for row in &rows {
+        for row in of_configurations {
             let (cluster, name): (String, String) = (row.try_get("cluster")?, row.try_get("name")?);
             let key = rows::row_key(&cluster, &name);
             let id: &str = row.try_get("id")?;
             let id: ConfigurationId = id.parse().map_err(|error| broken("id", error))?;
             let summary: Option<&[u8]> = row.try_get("summary")?;
+            let summary: Option<Summary> = summary
+                .map(|summary| self.sealing.read("summary", &key, summary))
+                .transpose()?;
+            let etag: &str = row.try_get("etag")?;
             let configuration = ConfigurationSummary {
                 name: id.name().to_owned(),
                 properties: self
                     .sealing
                     .read("properties", &key, row.try_get("properties")?)?,
                 last_modified_at: timestamp(row, "last_modified_at")?,
-                summary: match summary {
-                    Some(summary) => Some(self.sealing.read("summary", &key, summary)?),
-                    None => unwritten.remove(&key),
-                },
+                earlier: summary.as_ref().is_some_and(|one| one.is_earlier(etag)),
+                summary,
             };
             clusters
                 .entry(cluster)
@@ -198,34 +247,39 @@ impl Store {
         Ok(clusters.into_values().collect())
     }
 
-    /// Those of reports that an older version wrote.
-    async fn unsummarised(&self) -> Result<BTreeMap<String, Summary>, StoreError> {
-        let rows = sqlx::query("SELECT cluster, name, report FROM status WHERE summary IS NULL")
-            .fetch_all(&self.database.readers)
-            .await?;
-        let read = |row: &AnyRow| {
-            let key = rows::row_key(row.try_get("cluster")?, row.try_get("name")?);
-            let report: StatusReport = self.sealing.read("report", &key, row.try_get("report")?)?;
-            Ok((key, Summary::of(&report)))
-        };
-        rows.iter().map(read).collect()
+    /// The last report of a configuration in few words.
+    pub(crate) async fn summary(
+        &self,
+        id: &ConfigurationId,
+    ) -> Result<Option<Summary>, StoreError> {
+        let (cluster, name) = keys(id);
+        let mut connection = self.database.readers.acquire().await?;
+        find(&self.sealing, &mut connection, &cluster, &name).await
     }
 
-    /// What the reports of a configuration said, the newest first.
-    pub(crate) async fn history(&self, id: &ConfigurationId) -> Result<Vec<Summary>, StoreError> {
-        let (cluster, name) = keys(id);
-        let rows = sqlx::query(
-            "SELECT id, entry FROM sync WHERE cluster = $1 AND name = $2 ORDER BY id DESC",
-        )
-        .bind(&cluster)
-        .bind(&name)
-        .fetch_all(&self.database.readers)
-        .await?;
-        let read = |row: &AnyRow| {
-            let key = entry_key(&cluster, &name, row.try_get("id")?);
-            self.sealing.read("entry", &key, row.try_get("entry")?)
-        };
-        rows.iter().map(read).collect()
+    /// Writes the summaries of reports that an older version wrote.
+    pub(super) async fn summarise(&self) -> Result<(), StoreError> {
+        const MISSING: &str = "SELECT s.cluster, s.name FROM status s WHERE NOT EXISTS \
+             (SELECT 1 FROM summary u WHERE u.cluster = s.cluster AND u.name = s.name)";
+        let missing = sqlx::query(MISSING);
+        for row in missing.fetch_all(&self.database.readers).await? {
+            let (cluster, name): (String, String) = (row.try_get("cluster")?, row.try_get("name")?);
+            let mut transaction = self.database.begin(&cluster).await?;
+            let status = sqlx::query("SELECT report FROM status WHERE cluster = $1 AND name = $2")
+                .bind(&cluster)
+                .bind(&name)
+                .fetch_optional(&mut *transaction)
+                .await?;
+            let Some(status) = status else { continue };
+            let key = rows::row_key(&cluster, &name);
+            let report = self
+                .sealing
+                .read("report", &key, status.try_get("report")?)?;
+            let summary = Summary::of(&report);
+            put(&self.sealing, &mut transaction, &cluster, &name, &summary).await?;
+            transaction.commit().await?;
+        }
+        Ok(())
     }
 
     /// The subscriptions in which there is anything.
@@ -270,37 +324,40 @@ pub(super) async fn write(
         .map_or(Some(now), |old| old.since.or(Some(now)));
     let key = rows::row_key(cluster, name);
     sqlx::query(
-        "INSERT INTO status (cluster, name, report, summary) VALUES ($1, $2, $3, $4) \
-         ON CONFLICT (cluster, name) DO UPDATE SET \
-             report = excluded.report, summary = excluded.summary",
+        "INSERT INTO status (cluster, name, report) VALUES ($1, $2, $3) \
+         ON CONFLICT (cluster, name) DO UPDATE SET report = excluded.report",
     )
     .bind(cluster)
     .bind(name)
     .bind(sealing.json("report", &key, report)?)
-    .bind(sealing.json("summary", &key, &summary)?)
     .execute(&mut *connection)
     .await?;
-    if let Some(old) = old.filter(|old| old.says(&summary)) {
-        return Ok(old.details != summary.details);
+    put(sealing, connection, cluster, name, &summary).await?;
+    if old.as_ref().is_some_and(|old| old.says(&summary)) {
+        return Ok(false);
     }
-    let id = Uuid::now_v7().to_string();
-    sqlx::query("INSERT INTO sync (cluster, name, id, entry) VALUES ($1, $2, $3, $4)")
-        .bind(cluster)
-        .bind(name)
-        .bind(&id)
-        .bind(sealing.json("entry", &entry_key(cluster, name, &id), &summary)?)
-        .execute(&mut *connection)
-        .await?;
+    history::record(sealing, connection, cluster, name, summary).await?;
+    Ok(true)
+}
+
+async fn put(
+    sealing: &Sealing,
+    connection: &mut AnyConnection,
+    cluster: &str,
+    name: &str,
+    summary: &Summary,
+) -> Result<(), StoreError> {
+    let key = rows::row_key(cluster, name);
     sqlx::query(
-        "DELETE FROM sync WHERE cluster = $1 AND name = $2 AND id NOT IN \
-         (SELECT id FROM sync WHERE cluster = $1 AND name = $2 ORDER BY id DESC LIMIT $3)",
+        "INSERT INTO summary (cluster, name, summary) VALUES ($1, $2, $3) \
+         ON CONFLICT (cluster, name) DO UPDATE SET summary = excluded.summary",
     )
     .bind(cluster)
     .bind(name)
-    .bind(i64::try_from(HISTORY).expect("it is small"))
+    .bind(sealing.json("summary", &key, summary)?)
     .execute(connection)
     .await?;
-    Ok(true)
+    Ok(())
 }
 
 /// The summary of the report that is there.
@@ -310,20 +367,12 @@ pub(super) async fn find(
     cluster: &str,
     name: &str,
 ) -> Result<Option<Summary>, StoreError> {
-    let row = sqlx::query("SELECT summary FROM status WHERE cluster = $1 AND name = $2")
+    let row = sqlx::query("SELECT summary FROM summary WHERE cluster = $1 AND name = $2")
         .bind(cluster)
         .bind(name)
         .fetch_optional(connection)
         .await?;
-    let Some(row) = row else { return Ok(None) };
-    let sealed: Option<&[u8]> = row.try_get("summary")?;
     let key = rows::row_key(cluster, name);
-    sealed
-        .map(|sealed| sealing.read("summary", &key, sealed))
+    row.map(|row| sealing.read("summary", &key, row.try_get("summary")?))
         .transpose()
-}
-
-/// What an entry of the history is sealed for.
-fn entry_key(cluster: &str, name: &str, id: &str) -> String {
-    format!("{} {id}", rows::row_key(cluster, name))
 }

@@ -2,8 +2,10 @@
 
 mod bodies;
 pub(super) mod browser;
+mod forms;
 mod hostile;
 pub(super) mod live;
+mod on_call;
 mod open_id;
 pub(super) mod reading;
 mod signing_in;

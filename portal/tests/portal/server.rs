@@ -10,6 +10,7 @@ use gitmoor_portal::{
 use gitmoor_postgres::Postgres;
 use reqwest::{Certificate, Client, ClientBuilder, Method, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
+use sqlx::Connection as _;
 use tempfile::TempDir;
 use tokio::{task::JoinHandle, time::timeout};
 use tokio_util::sync::CancellationToken;
@@ -104,6 +105,25 @@ impl Server {
 
     pub(super) fn caller(&self, token: &Token) -> Caller {
         Caller::new(&self.url, self.ca.as_deref().unwrap(), token.expose())
+    }
+
+    /// The same portal after a while, of which the database is told by these statements.
+    pub(super) async fn after(self, statements: &[&'static str]) -> Self {
+        let directory = self.stop().await;
+        sqlx::any::install_default_drivers();
+        let url = match super::ENGINE {
+            Engine::Sqlite => format!("sqlite://{}/portal.db", directory.path().display()),
+            Engine::Postgres => fs::read_to_string(directory.path().join("postgres-url")).unwrap(),
+        };
+        let mut database = sqlx::AnyConnection::connect(&url).await.unwrap();
+        for statement in statements {
+            sqlx::query(*statement)
+                .execute(&mut database)
+                .await
+                .unwrap();
+        }
+        database.close().await.unwrap();
+        Self::start_in(directory, |_| {}).await
     }
 
     pub(super) fn directory(&self) -> &Path {

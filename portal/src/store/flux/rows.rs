@@ -1,13 +1,15 @@
 //! The rows of Flux configurations, and those of their parts among the configurations.
 
-use gitmoor_arm::{FieldError, FluxProperties, ProtectedSettings, flux_parts, part_name};
+use gitmoor_arm::{
+    FieldError, FluxProperties, ProtectedSettings, StatusReport, flux_parts, part_name,
+};
 use sqlx::{AnyConnection, Row as _, any::AnyRow};
 use uuid::Uuid;
 
 use super::{FluxPart, FluxRecord};
 use crate::store::{
     PutError, Store, StoreError,
-    configurations::{delete_status, find, find_settings, length, write, write_settings},
+    configurations::{find, find_settings, length, write, write_settings},
     rows::{self, Desired, broken, row_key, timestamp},
 };
 
@@ -72,8 +74,9 @@ impl Store {
         name: &str,
     ) -> Result<(Vec<FluxPart>, usize), StoreError> {
         let rows = sqlx::query(
-            "SELECT c.name, s.report, s.summary FROM configuration c \
+            "SELECT c.name, c.etag, s.report, u.summary FROM configuration c \
              LEFT JOIN status s ON s.cluster = c.cluster AND s.name = c.name \
+             LEFT JOIN summary u ON u.cluster = c.cluster AND u.name = c.name \
              WHERE c.cluster = $1 AND c.flux = $2 ORDER BY c.name",
         )
         .bind(cluster)
@@ -90,12 +93,14 @@ impl Store {
                 let summary: Option<&[u8]> = row.try_get("summary")?;
                 bytes += length(report);
                 let reported = report.zip(summary).map(|(report, summary)| {
-                    let report = self.sealing.read("report", &key, report)?;
+                    let report: StatusReport = self.sealing.read("report", &key, report)?;
                     let summary = self.sealing.read("summary", &key, summary)?;
                     Ok::<_, StoreError>((report, summary))
                 });
+                let etag: &str = row.try_get("etag")?;
+                let now = |(report, _): &(StatusReport, _)| report.observed_etag == etag;
                 Ok(FluxPart {
-                    reported: reported.transpose()?,
+                    reported: reported.transpose()?.filter(now),
                     name,
                 })
             })
@@ -197,7 +202,6 @@ impl Store {
             };
             write(&self.sealing, connection, cluster, &part, &desired).await?;
             write_settings(&self.sealing, connection, cluster, &part, &secrets).await?;
-            delete_status(connection, cluster, &part).await?;
         }
         Ok(())
     }

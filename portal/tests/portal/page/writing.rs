@@ -13,14 +13,14 @@ use super::{
 const PAGE: &str = "/clusters/3f1c/edge/connectedClusters/edge-07";
 const SHOP: &str = "/clusters/3f1c/edge/connectedClusters/edge-07/shop";
 
-async fn contributor(server: &Server) -> (Browser, String) {
+pub(super) async fn contributor(server: &Server) -> (Browser, String) {
     let mut ann = Browser::of(server, "ann", SUBSCRIPTION, Role::Contributor).await;
     let csrf = ann.csrf().await;
     (ann, csrf)
 }
 
 /// The value of a hidden field.
-fn hidden(html: &str, name: &str) -> String {
+pub(super) fn hidden(html: &str, name: &str) -> String {
     let mark = format!("name=\"{name}\" value=\"");
     let (_, rest) = html
         .split_once(&mark)
@@ -162,7 +162,7 @@ async fn deletions_that_wait_are_confirmed_for_the_commit_that_is_shown() {
     let (mut ann, csrf) = contributor(&server).await;
     let guarded = json!({
         "complianceState": "Noncompliant", "attemptedRevision": COMMIT,
-        "problems": [{"reason": "Guarded", "message": "12 of 14 objects would be deleted"}],
+        "problems": [{"reason": "Guarded", "message": "12 of 14 objects would be deleted:\nPod a"}],
     });
     reported(
         &server,
@@ -175,17 +175,28 @@ async fn deletions_that_wait_are_confirmed_for_the_commit_that_is_shown() {
     assert!(!html.contains("/confirm"), "{html}");
     reported(&server, CLUSTER, "shop", guarded).await;
     let html = ann.html(SHOP).await;
-    assert!(html.contains("Confirm the deletions of 8e1f0c7"), "{html}");
     assert!(html.contains("12 of 14 objects would be deleted"));
     assert!(
         html.contains(&format!("gitmoor.io/confirm-prune={COMMIT}")),
         "the command to copy: {html}"
     );
+    let confirm = format!("{SHOP}/confirm");
+    assert!(html.contains(&format!("href=\"{confirm}\"")), "{html}");
+    let html = ann.html(&confirm).await;
+    assert!(html.contains("Confirm the deletions of 8e1f0c7"), "{html}");
+    assert!(html.contains("12 of 14 objects would be deleted:\nPod a"));
     let commit = hidden(&html, "commit");
     assert_eq!(commit, COMMIT);
-    let confirm = format!("{SHOP}/confirm");
-    let page = ann.post(&confirm, &[("csrf", &csrf)]).await;
-    assert_eq!(page.status, StatusCode::BAD_REQUEST, "{}", page.html);
+    // Whoever looked at another commit confirms nothing, and is told so.
+    for old in [
+        &[("csrf", csrf.as_str())][..],
+        &[("csrf", &csrf), ("commit", &commit[1..])],
+    ] {
+        let page = ann.post(&confirm, old).await;
+        assert_eq!(page.status, StatusCode::BAD_REQUEST, "{}", page.html);
+        assert!(page.html.contains("Another commit came since you looked"));
+        assert_eq!(hidden(&page.html, "commit"), COMMIT);
+    }
     let page = ann
         .post(&confirm, &[("csrf", &csrf), ("commit", &commit)])
         .await;
@@ -197,6 +208,9 @@ async fn deletions_that_wait_are_confirmed_for_the_commit_that_is_shown() {
         params.contains(&format!("--gitmoor-confirm-prune={COMMIT}")),
         "{params}"
     );
+    // It is confirmed once.
+    let page = ann.get(&confirm).await;
+    assert!(page.html.contains("No deletions wait"), "{}", page.html);
 }
 
 #[tokio::test]

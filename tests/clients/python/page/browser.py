@@ -15,6 +15,7 @@ DESKTOP = {"width": 1280, "height": 900}
 PHONE = {"width": 360, "height": 740}
 
 _links = os.environ["PORTAL_LINKS"].split()
+_reader = os.environ["PORTAL_READER_LINK"]
 _pictures = os.environ.get("GITMOOR_PAGE_PICTURES")
 _axe = pathlib.Path(importlib.util.find_spec("axe_playwright_python").origin).with_name("axe.min.js")
 
@@ -39,12 +40,21 @@ class Chromium:
 
     def sign_in(self):
         """By a link of those who run the portal."""
-        person = self.visitor(signed_in=False)
-        person.go("/sign-in/link?code=" + _links.pop())
-        person.press("Sign in")
-        person.page.wait_for_url(URL + "/")
+        person = self.other()
         self.state = person.page.context.storage_state()
         return person
+
+    def other(self, link=None):
+        """Someone with a session of their own."""
+        person = self.visitor(signed_in=False)
+        person.go("/sign-in/link?code=" + (link or _links.pop()))
+        person.press("Sign in")
+        person.page.wait_for_url(URL + "/")
+        return person
+
+    def reader(self):
+        """Someone who may only read."""
+        return self.other(_reader)
 
     def visitor(self, viewport=DESKTOP, scheme="light", signed_in=True, **options):
         context = self.browser.new_context(
@@ -72,7 +82,7 @@ class Visitor:
 
     def _console(self, message):
         # A form that is refused is answered with 400, which Chromium counts as an error.
-        expected = self.refused and "status of 4" in message.text
+        expected = self.refused and ("status of 4" in message.text or "net::ERR" in message.text)
         # What others show on the way is theirs.
         ours = self.page.url.startswith(URL)
         if message.type in ("error", "warning") and ours and not expected:
@@ -89,6 +99,16 @@ class Visitor:
         answer = self.page.goto(path)
         assert self.refused or answer.status == 200, (path, answer.status)
         return self
+
+    def reach(self, name):
+        """Goes on by the keyboard until the focus is there, and is seen there."""
+        for _ in range(80):
+            self.page.keyboard.press("Tab")
+            if self.page.evaluate(FOCUSED) == name:
+                seen = self.page.evaluate("getComputedStyle(document.activeElement).outlineStyle !== 'none'")
+                assert seen, "%s has the focus and does not show it" % name
+                return
+        raise AssertionError("no way to " + name)
 
     def press(self, name, role="button"):
         self.page.get_by_role(role, name=name, exact=True).first.click()
@@ -119,6 +139,11 @@ class Visitor:
         assert not self.complaints, self.complaints
         self.page.context.close()
 
+
+FOCUSED = """(() => {
+    const one = document.activeElement;
+    return (one.labels?.[0] ?? one).textContent.trim();
+})()"""
 
 WIDE = """[...document.querySelectorAll('body *')]
     .filter((one) => one.getBoundingClientRect().right > document.documentElement.clientWidth)

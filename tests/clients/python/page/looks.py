@@ -9,6 +9,7 @@ def looks(chromium):
     shop = world.page_of("edge", "edge-07", "shop")
     pages = {
         "overview": "/",
+        "configurations": "/configurations",
         "clusters": "/clusters",
         "groups": "/clusters?group=env",
         "cluster": world.page_of("edge", "edge-07"),
@@ -18,6 +19,7 @@ def looks(chromium):
         "create": "/create",
         "edit": shop + "/edit",
         "delete": shop + "/delete",
+        "confirm": world.page_of("edge", "edge-07", "archive", "confirm"),
     }
     for size, viewport in {"desk": DESKTOP, "hand": PHONE}.items():
         for scheme in ["light", "dark"]:

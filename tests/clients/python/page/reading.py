@@ -76,7 +76,7 @@ def configuration(chromium):
         file, line = path.split(":")
         link = page.get_by_role("link", name=path).get_attribute("href")
         assert link == "https://github.com/example/shop/blob/%s/%s#L%s" % (COMMIT, file, line), link
-    assert page.locator(".timeline > li").count() == 3
+    assert page.locator(".timeline > li").count() == 2
     page.locator(".copy", has_text=KEY).get_by_role("button", name="Copy").click()
     page.locator(".copy", has_text=KEY).get_by_role("button", name="Copied").wait_for()
     copied = page.evaluate("navigator.clipboard.readText()")

@@ -1,7 +1,9 @@
 """What there is to see: clusters, configurations and reports, put through the portal's own APIs."""
 
+import contextlib
 import json
 import os
+import sqlite3
 import ssl
 import urllib.parse
 import urllib.request
@@ -119,6 +121,13 @@ def compliant(group, cluster, name, commit=COMMIT, total=48, **said):
     )
 
 
+def age(group, name):
+    """Has the agent of a cluster last been seen long ago. Not of one that called this process of the portal."""
+    with contextlib.closing(sqlite3.connect(os.environ["PORTAL_DATABASE"], timeout=30)) as database, database:
+        old = "UPDATE cluster SET last_seen = '2026-01-01T00:00:00Z' WHERE cluster = ?"
+        assert database.execute(old, [cluster_id(group, name).lower()]).rowcount == 1
+
+
 def build():
     """All of it: one of every state."""
     put_cluster("edge", "edge-07", "westeurope", {"env": "prod", "team": "blue"})
@@ -164,13 +173,23 @@ def build():
         "edge",
         "edge-07",
         "archive",
-        complianceState="Compliant",
-        messageLevel="Warning",
-        message="deletions wait for a confirmation",
+        complianceState="Noncompliant",
+        messageLevel="Error",
+        message="1 problem; the first: 41 of 80 objects are no longer declared",
         attemptedRevision=COMMIT,
-        appliedRevision=COMMIT,
+        appliedRevision=BEFORE,
         objects=counts(80, problems=1),
-        problems=[problem("", None, None, "41 of 80 objects are no longer declared; they are not deleted", "Guarded")],
+        problems=[
+            problem(
+                "",
+                None,
+                None,
+                "this commit would delete 41 of 80 objects, which is more than half: ConfigMap archive/words, "
+                "Deployment.apps archive/web, Service archive/web and 38 more. Nothing was deleted. To confirm it, "
+                "annotate the configuration with gitmoor.io/confirm-prune: " + COMMIT,
+                "Guarded",
+            )
+        ],
     )
     put("edge", "edge-07", "monitoring", repositoryUrl="git@github.com:example/monitoring.git", operatorNamespace="monitoring")
     compliant("edge", "edge-07", "monitoring", total=131)

@@ -1,9 +1,14 @@
 """What people change: each form and each button."""
 
+import os
+import subprocess
+
 import world
+from browser import FOCUSED
 from world import URL
 
 HERE = ("edge", "edge-08")
+ARCHIVE = ("edge", "edge-07", "archive")
 
 
 def keyboard(chromium):
@@ -12,15 +17,7 @@ def keyboard(chromium):
     page = person.page
     keys = page.keyboard
 
-    def reach(name):
-        for _ in range(60):
-            keys.press("Tab")
-            if page.evaluate(FOCUSED) == name:
-                seen = page.evaluate("getComputedStyle(document.activeElement).outlineStyle !== 'none'")
-                assert seen, "%s has the focus and does not show it" % name
-                return
-        raise AssertionError("no way to " + name)
-
+    reach = person.reach
     keys.press("Tab")
     assert page.evaluate(FOCUSED) == "Skip to the content"
     keys.press("Enter")
@@ -49,13 +46,32 @@ def keyboard(chromium):
     keys.press("Enter")
     page.wait_for_url(URL + world.page_of(*HERE, "web"))
     person.sees("every 90 s")
+    reach("Edit")
+    keys.press("Enter")
+    page.wait_for_url("**/edit")
+    reach("Branch")
+    keys.type("next")
+    keys.press("Enter")
+    page.wait_for_url(URL + world.page_of(*HERE, "web"))
+    for choice in ["Keep it", "Delete"]:
+        reach("Delete")
+        keys.press("Enter")
+        page.wait_for_url("**/delete")
+        reach(choice)
+        if choice == "Keep it":
+            keys.press("Enter")
+            page.wait_for_url(URL + world.page_of(*HERE, "web"))
+    keys.press("Enter")
+    page.wait_for_url(URL + world.page_of(*HERE))
     person.leave()
 
 
-FOCUSED = """(() => {
-    const one = document.activeElement;
-    return (one.labels?.[0] ?? one).textContent.trim();
-})()"""
+def run(command, **variables):
+    """Runs a command that was copied; what it printed."""
+    variables = {"TOKEN": world.owner(), "CURL_CA_BUNDLE": os.environ["PORTAL_CA"], **variables}
+    shell = ["bash", "-eu", "-c", command]
+    done = subprocess.run(shell, env={**os.environ, **variables}, check=True, capture_output=True, timeout=60)
+    return done.stdout.decode()
 
 
 def create(chromium):
@@ -72,8 +88,29 @@ def create(chromium):
     person.fill("Token", "s3cr3t")
     person.press("Show as commands")
     person.sees("az rest --method put")
+    assert page.evaluate("document.activeElement.id") == "commands", "the commands have no focus"
+    person.check_access("commands")
+    person.picture("commands")
     assert "s3cr3t" not in page.content()
+    assert page.get_by_label("User name").input_value() == "bot"
+    person.sees("Fill in the secret once more")
     assert page.get_by_label("Namespace", exact=True).input_value() == "ledger"
+    run(page.locator("#put-curl").inner_text(), HTTPS_USER="bot", HTTPS_KEY="from a shell's variable")
+    person.go(world.page_of("lab", "bench-02", "ledger"))
+    # What was read before is not written over what was written since.
+    page.locator("summary", has_text="Suspend").click()
+    suspend = page.locator("#suspend-curl").inner_text()
+    page.locator("summary", has_text="Sync now").click()
+    assert "--gitmoor-requested-at=20" in run(page.locator("#sync-curl").inner_text())
+    assert "PreconditionFailed" in run(suspend)
+    page.locator("summary", has_text="Create or change").click()
+    person.sees("--gitmoor-requested-at=20")
+    page.locator("summary", has_text="Delete").click()
+    run(page.locator("#delete-curl").inner_text())
+    person.go("/create")
+    person.fill("Cluster", world.cluster_id("lab", "bench-02"))
+    person.fill("Name", "ledger")
+    person.fill("Repository", "https://git.example.net/blue/ledger.git")
     page.get_by_label("Credentials").select_option("https")
     person.fill("User name", "bot")
     person.fill("Token", "s3cr3t")
@@ -98,6 +135,10 @@ def edit(chromium):
     with other.refusal():
         other.press("Save")
         other.sees("Someone changed this configuration")
+        row = other.page.locator(".conflict tbody tr")
+        assert row.all_inner_texts() == ["Branch\twild\tstable"], row.all_inner_texts()
+        other.check_access("conflict")
+        other.picture("conflict")
     other.press("Save")
     other.page.wait_for_url(URL + path)
     other.sees("wild")
@@ -133,13 +174,27 @@ def buttons(chromium):
 
 def deletions(chromium):
     """A great deletion waits for someone who has seen which commit it is."""
-    path = world.page_of("edge", "edge-07", "archive")
+    path = world.page_of(*ARCHIVE)
     person = chromium.visitor().go(path)
     page = person.page
-    person.sees("Deletions wait for you")
-    person.sees("41 of 80 objects are no longer declared")
-    person.press("Confirm the deletions of %s" % world.COMMIT[:8])
-    page.wait_for_load_state()
+    person.sees("Deletions wait for someone")
+    person.reach("Look at the deletions")
+    page.keyboard.press("Enter")
+    person.sees("ConfigMap archive/words, Deployment.apps archive/web")
+    person.reach("Keep all of it")
+    page.keyboard.press("Enter")
+    page.wait_for_url(URL + path)
+    person.press("Look at the deletions", "link")
+    # Another commit comes while they look.
+    guard = dict(message="1 problem", objects=world.counts(80, problems=1))
+    guard["problems"] = [world.problem("", None, None, "this commit would delete 60 of 80 objects", "Guarded")]
+    world.report(*ARCHIVE, complianceState="Noncompliant", messageLevel="Error", attemptedRevision=world.BEFORE, **guard)
+    with person.refusal():
+        person.press("Confirm the deletions of %s" % world.COMMIT[:8])
+        person.sees("Another commit came since you looked")
+        person.sees("60 of 80 objects")
+    person.press("Confirm the deletions of %s" % world.BEFORE[:8])
+    page.wait_for_url(URL + path)
     page.locator("summary", has_text="Create or change").click()
-    person.sees("--gitmoor-confirm-prune=" + world.COMMIT)
+    person.sees("--gitmoor-confirm-prune=" + world.BEFORE)
     person.leave()

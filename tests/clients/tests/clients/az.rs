@@ -4,7 +4,7 @@
 use std::fs;
 
 use anyhow::{Context as _, Result, ensure};
-use gitmoor_clients::{SUBSCRIPTION, Site, run};
+use gitmoor_clients::{SUBSCRIPTION, Site, program, run};
 
 const PROVIDER: &str = "Microsoft.KubernetesConfiguration";
 
@@ -183,10 +183,33 @@ async fn configurations(az: &Az<'_>) -> Result<()> {
         gone.contains("ResourceNotFound") && gone.contains("'yellow'"),
         "{gone}"
     );
+    copied(az).await?;
     for name in ["blue", "green", "red"] {
         let url = at(name);
         az.run(&["rest", "--method", "delete", "--url", &url])
             .await?;
     }
+    Ok(())
+}
+
+/// The page's command for a shell does what its button does, as long as nobody changed anything.
+async fn copied(az: &Az<'_>) -> Result<()> {
+    let store = &az.0.store;
+    let link = store.create_sign_in_link(az.0.administrator.id()).await?;
+    let page = format!("/clusters/{SUBSCRIPTION}/edge/connectedClusters/edge-07/blue");
+    let mut python = az.0.client("az", "python").await?;
+    python.arg(program("command.py"));
+    python.args([link.expose(), &page, "suspend-az"]);
+    let command = run(&mut python).await?;
+    let shell = async || {
+        // The folder of `az` is the first in its path.
+        let mut bash = az.0.client("az", "/bin/bash").await?;
+        run(bash.args(["-eu", "-c", &command])).await
+    };
+    let done = shell().await?;
+    ensure!(done.contains("--gitmoor-suspend"), "{command}\n{done}");
+    let again = shell().await.err().context("it wrote over a change")?;
+    let again = format!("{again:#}");
+    ensure!(again.contains("PreconditionFailed"), "{again}");
     Ok(())
 }

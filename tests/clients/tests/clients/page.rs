@@ -27,7 +27,7 @@ const CLUSTERS: [(&str, &str); 4] = [
 const START_LIMIT: Duration = Duration::from_secs(60);
 
 /// How many sign in one after the other.
-const LINKS: usize = 2;
+const LINKS: usize = 3;
 
 /// Goes through the journeys of a module.
 async fn journeys(module: &str) -> Result<()> {
@@ -50,10 +50,21 @@ async fn journeys_at(site: &Site, module: &str, variables: &[(&str, &str)]) -> R
         let code = site.store.create_sign_in_link(owner).await?;
         links.push(code.expose().to_owned());
     }
+    let subscription = format!("/subscriptions/{SUBSCRIPTION}").parse()?;
+    let reader = site
+        .store
+        .create_principal("rita", &subscription, Role::Reader)
+        .await?;
+    let reader = site.store.create_sign_in_link(reader.id()).await?;
     let mut python = site.client("page", "python").await?;
     python
         .env("PORTAL_AGENTS", serde_json::to_string(&agents)?)
         .env("PORTAL_LINKS", links.join(" "))
+        .env("PORTAL_READER_LINK", reader.expose())
+        .env(
+            "PORTAL_DATABASE",
+            site.folder.path().join("portal/portal.db"),
+        )
         .envs(variables.iter().copied())
         .arg(program("page/main.py"))
         .arg(module);
@@ -126,6 +137,16 @@ async fn provider() -> Result<(Child, String)> {
 #[tokio::test]
 async fn every_page_is_open_to_everyone_and_fits_into_its_window() -> Result<()> {
     journeys("looks").await
+}
+
+#[tokio::test]
+async fn people_on_call_are_told_of_silence_and_find_what_they_look_for() -> Result<()> {
+    journeys("on_call").await
+}
+
+#[tokio::test]
+async fn an_empty_portal_says_what_comes() -> Result<()> {
+    journeys("beginning").await
 }
 
 #[tokio::test]
