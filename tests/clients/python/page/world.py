@@ -122,10 +122,11 @@ def compliant(group, cluster, name, commit=COMMIT, total=48, **said):
 
 
 def age(group, name):
-    """Has the agent of a cluster last been seen long ago. Not of one that called this process of the portal."""
+    """Has the agent of a cluster last been seen long ago. Of one that never called."""
     with contextlib.closing(sqlite3.connect(os.environ["PORTAL_DATABASE"], timeout=30)) as database, database:
-        old = "UPDATE cluster SET last_seen = '2026-01-01T00:00:00Z' WHERE cluster = ?"
-        assert database.execute(old, [cluster_id(group, name).lower()]).rowcount == 1
+        id = cluster_id(group, name)
+        old = "INSERT INTO presence (cluster, id, last_seen) VALUES (?, ?, '2026-01-01T00:00:00Z')"
+        database.execute(old, [id.lower(), id])
 
 
 def build():
