@@ -1,8 +1,8 @@
 //! The bodies on the wire.
 
 use gitmoor_arm::{
-    ComplianceMessage, ComplianceState, ComplianceStatus, Drift, ErrorDetail, ErrorResponse, ListPage,
-    MAX_STATUS_BYTES, MessageLevel, ObjectCounts, ObjectState, OperatorScope, Problem,
+    ComplianceMessage, ComplianceState, ComplianceStatus, Drift, ErrorDetail, ErrorResponse,
+    ListPage, MAX_STATUS_BYTES, MessageLevel, ObjectCounts, ObjectState, OperatorScope, Problem,
     ProvisioningState, RESOURCE_TYPE, SourceControlConfiguration, StatusReport, Timestamp,
     WithSecrets,
 };
