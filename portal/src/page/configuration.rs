@@ -3,7 +3,8 @@
 use askama::Template;
 use axum::response::Response;
 use gitmoor_arm::{
-    ConfigurationId, MessageLevel, OperatorParams, OperatorScope, Problem, StatusReport, Timestamp,
+    ConfigurationId, Drift, MessageLevel, OperatorParams, OperatorScope, Problem, StatusReport,
+    Timestamp,
 };
 use http::{Method, StatusCode};
 
@@ -58,6 +59,13 @@ struct Object {
     message: String,
 }
 
+/// What others had changed and was put right.
+struct Righted {
+    object: String,
+    when: Option<When>,
+    what: String,
+}
+
 /// A number and what it counts.
 struct Count {
     number: u32,
@@ -98,6 +106,7 @@ struct Configuration {
     last_applied: Option<When>,
     counts: Vec<Count>,
     objects: Vec<Object>,
+    righted: Vec<Righted>,
     unlisted: usize,
     problems: Vec<Line>,
     omitted: u32,
@@ -195,6 +204,11 @@ pub(super) async fn show(
         last_applied: When::maybe(report.last_config_applied, now),
         counts: counts(&report),
         unlisted: unlisted(&report),
+        righted: report
+            .drifts
+            .iter()
+            .map(|drift| Righted::new(drift, now))
+            .collect(),
         objects: report
             .inventory
             .iter()
@@ -284,10 +298,26 @@ fn counts(report: &StatusReport) -> Vec<Count> {
         (objects.changed, "changed by the last sync"),
         (objects.pruned, "deleted by the last sync"),
         (objects.healed, "drifts healed since the last commit"),
+        (objects.unhealthy, "not healthy"),
         (objects.problems, "problems"),
     ]
     .map(|(number, word)| Count { number, word })
     .into()
+}
+
+impl Righted {
+    fn new(drift: &Drift, now: Timestamp) -> Self {
+        let what = if drift.deleted { "deleted" } else { "changed" };
+        let what = match &drift.manager {
+            Some(manager) => format!("{what} by {}", shown(manager)),
+            None => what.to_owned(),
+        };
+        Self {
+            object: shown(&drift.object),
+            when: When::maybe(Some(drift.time), now),
+            what,
+        }
+    }
 }
 
 impl Commit {

@@ -47,7 +47,7 @@ pub(crate) struct Summary {
     pub(crate) problems: u32,
     /// The first of them.
     pub(crate) first: Vec<Problem>,
-    /// A digest of what is said of each object.
+    /// A digest of what is said of each object, and of what was put right.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub(crate) details: String,
     /// When it was said; of an entry of the history, when that began.
@@ -115,6 +115,11 @@ fn details(report: &StatusReport) -> String {
             hash.update(text);
             hash.update([0]);
         }
+    }
+    for drift in &report.drifts {
+        hash.update(&drift.object);
+        hash.update(drift.time.to_string());
+        hash.update([0]);
     }
     let digest: [u8; 32] = hash.finalize().into();
     digest[..8]

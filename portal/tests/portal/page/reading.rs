@@ -92,6 +92,8 @@ async fn a_configuration_shows_all_that_is_known() {
         {"object": "Deployment.apps shop/web", "health": "InProgress", "message": "1 of 2 replicas"},
         {"object": "ConfigMap shop/words", "health": "Current"},
     ]);
+    report["drifts"] = json!([{"object": "Service shop/web", "time": "2026-11-20T10:00:00Z",
+        "deleted": true, "manager": "kubectl-<edit>"}]);
     reported(&server, CLUSTER, "shop", compliant()).await;
     report_of(&server, CLUSTER, "shop", report.clone()).await;
     report_of(&server, CLUSTER, "shop", report).await;
@@ -111,6 +113,7 @@ async fn a_configuration_shows_all_that_is_known() {
         "<bdi>Ann &#60;script&#62;</bdi>",
         "<bdi>Fewer replicas</bdi>",
         "1 of 2 replicas",
+        "deleted by kubectl-&#60;edit&#62;",
         "ConfigMap shop/words",
         "10 more are not listed",
     ] {
