@@ -89,6 +89,9 @@ pub enum ServerError {
     /// The certificate.
     #[error("make a certificate: {0}")]
     Tls(String),
+    /// The key of an SSH server or client.
+    #[error("ssh-keygen: {0}")]
+    Key(String),
 }
 
 /// A Git server on 127.0.0.1. It ends when it is dropped.
