@@ -3,9 +3,11 @@
 
 mod disk;
 mod error;
+mod exchange;
 mod http;
 mod options;
 mod remote;
+mod ssh;
 mod tree;
 
 use std::{
@@ -30,8 +32,9 @@ use crate::snapshot::{BlobId, Blobs, CommitId, LoadError, Snapshot};
 
 pub use error::Error;
 pub use remote::{Credentials, Remote};
+pub use ssh::{Key, KnownHosts, is_ssh};
 
-use http::Exchange;
+use exchange::Exchange;
 
 /// The one reference of the repository on the disk.
 const TIP: &str = "refs/gitmoor/tip";
@@ -117,7 +120,7 @@ impl Store {
         let stop = cancel.child_token();
         let _stop_when_dropped = stop.clone().drop_guard();
         let received = self.inner.received.clone();
-        let exchange = Exchange::new(remote, self.inner.limits, received, stop)?;
+        let exchange = Arc::new(Exchange::new(remote, self.inner.limits, received, stop));
         let store = self.clone();
         tokio::task::spawn_blocking(move || store.fetch_now(&exchange))
             .await
@@ -243,7 +246,9 @@ fn bring(
                 what: error.message().to_owned(),
             })
     };
-    let mut remote = repository.remote_anonymous(wanted.url()).map_err(failed)?;
+    let mut remote = repository
+        .remote_anonymous(wanted.address().as_str())
+        .map_err(failed)?;
     let mut connection = remote
         .connect_auth(Direction::Fetch, None, None)
         .map_err(failed)?;

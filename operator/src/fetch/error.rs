@@ -20,8 +20,23 @@ pub enum Error {
         /// The address.
         url: String,
         /// What to do.
-        what: &'static str,
+        what: String,
     },
+    /// The server knows us, and gives us no repository.
+    #[error(
+        "{url} cannot be read with this key: the server says {said:?}; check the address, and that the key may read it: {key}"
+    )]
+    RepositoryRefused {
+        /// The address.
+        url: String,
+        /// The server's words.
+        said: String,
+        /// The public half of the key.
+        key: String,
+    },
+    /// The server shows a host key that it may not.
+    #[error("{0}")]
+    HostKeyUntrusted(String),
     /// The repository has no such branch, or is empty.
     #[error("{url} has no {}", branch_words(.branch.as_deref(), .others))]
     BranchNotFound {
@@ -75,9 +90,12 @@ impl Error {
     pub fn reason(&self) -> &'static str {
         match self {
             Self::NotAllowed(_) => "RepositoryNotAllowed",
-            Self::RepositoryNotFound { .. } => "RepositoryNotFound",
+            Self::RepositoryNotFound { .. } | Self::RepositoryRefused { .. } => {
+                "RepositoryNotFound"
+            }
             Self::AuthenticationFailed { .. } => "AuthenticationFailed",
             Self::BranchNotFound { .. } => "BranchNotFound",
+            Self::HostKeyUntrusted(_) => "HostKeyUntrusted",
             Self::CertificateUntrusted { .. } => "CertificateUntrusted",
             Self::RepositoryUnreachable { .. } => "RepositoryUnreachable",
             Self::TimedOut { .. } => "RepositoryTimedOut",

@@ -2,30 +2,22 @@
 //!
 //! libgit2's own HTTP cannot be used for a stranger's address: nothing ends a server that drips its
 //! list of references, a redirect to another port is shown the password, and authorities are those
-//! of the whole process. So the exchange is made here, and every wait in it ends with the deadline
-//! or when the fetch is stopped.
+//! of the whole process. So the requests are made here, within the bounds of the [`Exchange`].
 
 use std::{
     io::{self, Read, Write},
-    sync::{
-        Arc, LazyLock, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    ops::Deref,
+    sync::{Arc, LazyLock, Mutex, PoisonError},
 };
 
 use bytes::{Buf as _, Bytes};
 use git2::transport::{Service, SmartSubtransport, SmartSubtransportStream};
 use http::{StatusCode, header};
-use prometheus_client::metrics::counter::Counter;
 use reqwest::{Certificate, Client, Response, redirect};
-use tokio::{
-    runtime::Handle,
-    time::{Instant, timeout_at},
-};
-use tokio_util::sync::CancellationToken;
+use tokio::time::Instant;
 use url::Url;
 
-use super::{Error, Limits, Remote};
+use super::{Error, exchange::Exchange};
 
 /// Some servers answer programs that are not `git` with a page for people.
 const AGENT: &str = "git/2.0 (gitmoor)";
@@ -35,104 +27,26 @@ const REDIRECTS: usize = 3;
 
 const LIST: &str = "/info/refs";
 
-/// What one fetch exchanges with a server.
-pub(super) struct Exchange {
-    remote: Remote,
+/// The requests of one fetch.
+struct Http {
+    exchange: Arc<Exchange>,
     client: Client,
     /// Where the repository is, which a redirect may change.
     base: Mutex<Url>,
-    limits: Limits,
-    until: Instant,
-    stop: CancellationToken,
-    received: AtomicU64,
-    /// The same of every exchange.
-    received_ever: Counter,
-    /// Why it failed. libgit2 would pass on the words alone.
-    failure: Mutex<Option<Error>>,
-    runtime: Handle,
 }
 
-impl Exchange {
-    /// Prepares; must be called in a runtime. The deadline starts now.
-    pub(super) fn new(
-        remote: Remote,
-        limits: Limits,
-        received_ever: Counter,
-        stop: CancellationToken,
-    ) -> Result<Arc<Self>, Error> {
-        Ok(Arc::new(Self {
-            client: remote.credentials().client().map_err(Error::Internal)?,
-            base: Mutex::new(remote.address().clone()),
-            until: Instant::now() + limits.whole,
-            received: AtomicU64::new(0),
-            received_ever,
-            failure: Mutex::new(None),
-            runtime: Handle::current(),
-            remote,
-            limits,
-            stop,
-        }))
-    }
+impl Deref for Http {
+    type Target = Exchange;
 
-    pub(super) fn remote(&self) -> &Remote {
-        &self.remote
+    fn deref(&self) -> &Exchange {
+        &self.exchange
     }
+}
 
-    /// Why it failed, if it was the exchange that did; asked once.
-    pub(super) fn failure(&self) -> Option<Error> {
-        self.failure
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take()
-    }
-
-    /// Whether it should go on: asked while what came is worked on.
-    pub(super) fn check(&self) -> Result<(), Error> {
-        if self.stop.is_cancelled() {
-            return Err(Error::Stopped);
-        }
-        if Instant::now() >= self.until {
-            return Err(self.timed_out());
-        }
-        Ok(())
-    }
-
-    fn timed_out(&self) -> Error {
-        Error::TimedOut {
-            url: self.remote.url().to_owned(),
-        }
-    }
-
-    fn unreachable(&self, what: String) -> Error {
-        Error::RepositoryUnreachable {
-            url: self.remote.url().to_owned(),
-            what,
-        }
-    }
-
-    /// Waits for a part of the exchange, on a thread of libgit2's.
-    fn wait<T>(
-        &self,
-        until: Instant,
-        part: impl Future<Output = Result<T, Error>>,
-    ) -> io::Result<T> {
-        let result = self.runtime.block_on(async {
-            tokio::select! {
-                () = self.stop.cancelled() => Err(Error::Stopped),
-                result = timeout_at(until.min(self.until), part) => {
-                    result.unwrap_or_else(|_| Err(self.timed_out()))
-                }
-            }
-        });
-        result.map_err(|error| {
-            *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
-            io::Error::other("the exchange failed")
-        })
-    }
-
+impl Http {
     /// Asks for the references.
     async fn list(&self) -> Result<Response, Error> {
-        let mut base = self.remote.address().clone();
+        let mut base = self.remote().address().clone();
         for _ in 0..=REDIRECTS {
             let mut url = with_suffix(&base, LIST);
             url.set_query(Some("service=git-upload-pack"));
@@ -169,7 +83,7 @@ impl Exchange {
 
     /// Sends with the credentials at once, so that asking costs one request and not two.
     async fn send(&self, request: reqwest::RequestBuilder) -> Result<Response, Error> {
-        let request = match self.remote.credentials().basic() {
+        let request = match self.remote().credentials().basic() {
             Some((user, password)) => request.basic_auth(user, Some(password)),
             None => request,
         };
@@ -182,26 +96,22 @@ impl Exchange {
             .await
             .map_err(|error| self.broken(&error))?;
         let length = chunk.as_ref().map_or(0, Bytes::len) as u64;
-        self.received_ever.inc_by(length);
-        if self.received.fetch_add(length, Ordering::Relaxed) + length > self.limits.bytes {
-            return Err(Error::TooLarge(format!(
-                "{} sends more than {} MiB for one commit: keep manifests in a repository of their own",
-                self.remote.url(),
-                self.limits.bytes >> 20
-            )));
-        }
+        self.count(length)?;
         Ok(chunk)
     }
 
     fn accept(&self, response: Response, wanted: &str) -> Result<Response, Error> {
-        let url = self.remote.url().to_owned();
-        let refused = |what| Error::AuthenticationFailed { url, what };
+        let url = self.remote().url().to_owned();
+        let refused = |what: &str| Error::AuthenticationFailed {
+            url,
+            what: what.to_owned(),
+        };
         let status = response.status();
         match status {
             StatusCode::OK => {}
             // Azure DevOps answers 203 with a page to sign in when a token is wrong.
             StatusCode::UNAUTHORIZED | StatusCode::NON_AUTHORITATIVE_INFORMATION => {
-                return Err(refused(match self.remote.credentials().basic() {
+                return Err(refused(match self.remote().credentials().basic() {
                     Some(_) => "correct username and password in the Secret",
                     None => {
                         "it asks for some: put username and password into a Secret and name it in credentials"
@@ -215,7 +125,7 @@ impl Exchange {
             }
             StatusCode::NOT_FOUND | StatusCode::GONE => {
                 return Err(Error::RepositoryNotFound {
-                    url: self.remote.url().to_owned(),
+                    url: self.remote().url().to_owned(),
                 });
             }
             _ => return Err(self.unreachable(format!("the server answered with status {status}"))),
@@ -223,7 +133,7 @@ impl Exchange {
         let found = response.headers().get(header::CONTENT_TYPE);
         if found.is_none_or(|found| found != wanted) {
             return Err(Error::RepositoryNotFound {
-                url: self.remote.url().to_owned(),
+                url: self.remote().url().to_owned(),
             });
         }
         Ok(response)
@@ -247,7 +157,7 @@ impl Exchange {
             let host = target.origin().ascii_serialization();
             return Err(Error::NotAllowed(format!(
                 "{} redirects to a place on {host}, which is not followed: if the repository has moved, write its new address; if one signs in there, correct the credentials",
-                self.remote.url()
+                self.remote().url()
             )));
         };
         let mut base = target.clone();
@@ -264,7 +174,7 @@ impl Exchange {
         while let Some(error) = next {
             if let Some(rustls::Error::InvalidCertificate(what)) = error.downcast_ref() {
                 return Error::CertificateUntrusted {
-                    url: self.remote.url().to_owned(),
+                    url: self.remote().url().to_owned(),
                     what: what.to_string(),
                 };
             }
@@ -308,7 +218,20 @@ fn build(authorities: Vec<Certificate>) -> Result<Client, String> {
 }
 
 /// What libgit2 calls.
-pub(super) struct Transport(pub(super) Arc<Exchange>);
+pub(super) struct Transport(Arc<Http>);
+
+impl Transport {
+    /// The transport of one fetch.
+    pub(super) fn new(exchange: Arc<Exchange>) -> Result<Self, git2::Error> {
+        let client = exchange.remote().credentials().client();
+        let base = Mutex::new(exchange.remote().address().clone());
+        Ok(Self(Arc::new(Http {
+            client: client.map_err(|what| git2::Error::from_str(&what))?,
+            exchange,
+            base,
+        })))
+    }
+}
 
 impl SmartSubtransport for Transport {
     fn action(
@@ -316,15 +239,15 @@ impl SmartSubtransport for Transport {
         _url: &str,
         service: Service,
     ) -> Result<Box<dyn SmartSubtransportStream>, git2::Error> {
-        let exchange = Arc::clone(&self.0);
-        let listed = Instant::now() + exchange.limits.silence;
+        let http = Arc::clone(&self.0);
+        let listed = http.silent_until();
         let until = match service {
             Service::UploadPackLs => Some(listed),
             Service::UploadPack => None,
             _ => return Err(git2::Error::from_str("nothing is ever pushed")),
         };
         Ok(Box::new(Stream {
-            exchange,
+            http,
             until,
             sent: Vec::new(),
             answer: None,
@@ -339,7 +262,7 @@ impl SmartSubtransport for Transport {
 
 /// One request and its answer.
 struct Stream {
-    exchange: Arc<Exchange>,
+    http: Arc<Http>,
     /// When a list of references must be whole; a pack may take until the deadline while it comes.
     until: Option<Instant>,
     sent: Vec<u8>,
@@ -349,25 +272,23 @@ struct Stream {
 
 impl Read for Stream {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let exchange = Arc::clone(&self.exchange);
-        let until = self
-            .until
-            .unwrap_or(Instant::now() + exchange.limits.silence);
+        let http = Arc::clone(&self.http);
+        let until = self.until.unwrap_or_else(|| http.silent_until());
         let answer = match &mut self.answer {
             Some(answer) => answer,
             None => {
                 let sent = std::mem::take(&mut self.sent);
-                let answer = exchange.wait(until, async {
+                let answer = http.wait(until, async {
                     match self.until {
-                        Some(_) => exchange.list().await,
-                        None => exchange.pack(sent).await,
+                        Some(_) => http.list().await,
+                        None => http.pack(sent).await,
                     }
                 })?;
                 self.answer.insert(answer)
             }
         };
         while self.rest.is_empty() {
-            match exchange.wait(until, exchange.chunk(answer))? {
+            match http.wait(until, http.chunk(answer))? {
                 Some(chunk) => self.rest = chunk,
                 None => return Ok(0),
             }

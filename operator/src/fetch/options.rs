@@ -8,14 +8,14 @@ use std::{
 
 use git2::{ConfigLevel, opts, transport};
 
-use super::http::{Exchange, Transport};
+use super::{exchange::Exchange, http, ssh};
 
 thread_local! {
     /// The fetch that this thread is in: libgit2 gives a transport nothing but the address.
     static CURRENT: RefCell<Option<Arc<Exchange>>> = const { RefCell::new(None) };
 }
 
-/// Does something with libgit2, whose HTTP is this exchange meanwhile.
+/// Does something with libgit2, whose HTTP and SSH are this exchange meanwhile.
 pub(super) fn with_exchange<T>(exchange: &Arc<Exchange>, act: impl FnOnce() -> T) -> T {
     struct Reset;
     impl Drop for Reset {
@@ -45,16 +45,20 @@ pub(super) fn initialise() {
             // and nothing in this process uses libgit2 before it has been here.
             unsafe { opts::set_search_path(level, "") }.expect("libgit2 knows these levels");
         }
-        for scheme in ["http", "https"] {
+        for scheme in ["http", "https", "ssh"] {
             // SAFETY: must not run beside the creation of a transport, which comes after it, as
             // above.
             let registered = unsafe {
-                transport::register(scheme, |remote| {
+                transport::register(scheme, move |remote| {
                     let exchange = CURRENT.with_borrow(Clone::clone);
                     let exchange = exchange.ok_or_else(|| {
-                        git2::Error::from_str("HTTP is for fetches alone in this process")
+                        git2::Error::from_str("libgit2 is for fetches alone in this process")
                     })?;
-                    transport::Transport::smart(remote, true, Transport(exchange))
+                    if scheme == "ssh" {
+                        let transport = ssh::Transport(exchange);
+                        return transport::Transport::smart(remote, false, transport);
+                    }
+                    transport::Transport::smart(remote, true, http::Transport::new(exchange)?)
                 })
             };
             registered.expect("each scheme is registered once");

@@ -5,12 +5,19 @@ use std::{fmt, sync::Arc};
 use reqwest::Certificate;
 use url::Url;
 
-use super::{Error, http};
+use super::{
+    Error, http,
+    ssh::{self, Key, KnownHosts},
+};
 
 /// A repository, a reference of it, and the credentials for it.
 #[derive(Clone, Debug)]
 pub struct Remote {
+    /// As it was given.
+    shown: String,
     url: Url,
+    /// Absent for one over HTTP.
+    ssh: Option<ssh::Address>,
     branch: Option<String>,
     credentials: Arc<Credentials>,
 }
@@ -34,10 +41,15 @@ impl Remote {
                 "the repository's address holds a space or a line break: take it out",
             ));
         }
-        let parsed = Url::parse(url).map_err(|error| {
+        let (address, path) = match scp_form(url) {
+            Some((server, path)) => (format!("ssh://{server}/"), Some(path)),
+            None => (url.to_owned(), None),
+        };
+        let parsed = Url::parse(&address).map_err(|error| {
             Error::NotAllowed(format!("the repository's address is no URL: {error}"))
         })?;
-        if !parsed.username().is_empty() || parsed.password().is_some() {
+        let is_ssh = parsed.scheme() == "ssh";
+        if !is_ssh && (!parsed.username().is_empty() || parsed.password().is_some()) {
             return Err(not_allowed(
                 "the repository's address holds a user name or password: put them into a Secret and name it in credentials",
             ));
@@ -57,6 +69,7 @@ impl Remote {
                 "{branch:?} is no name of a branch: correct reference.branch"
             )));
         }
+        let mut over_ssh = None;
         match parsed.scheme() {
             "https" => {}
             "http" if allow_http => {}
@@ -66,18 +79,19 @@ impl Remote {
                 ));
             }
             "ssh" => {
-                return Err(not_allowed(
-                    "repositories over SSH are not supported yet: use https",
-                ));
+                let path = path.unwrap_or(parsed.path());
+                over_ssh = Some(ssh::Address::new(&parsed, path).map_err(not_allowed)?);
             }
             other => {
                 return Err(Error::NotAllowed(format!(
-                    "repositories over {other} are not supported: use https"
+                    "repositories over {other} are not supported: use https or ssh"
                 )));
             }
         }
         Ok(Self {
+            shown: url.to_owned(),
             url: parsed,
+            ssh: over_ssh,
             branch,
             credentials,
         })
@@ -85,7 +99,7 @@ impl Remote {
 
     /// The address, which holds no secret.
     pub fn url(&self) -> &str {
-        self.url.as_str()
+        &self.shown
     }
 
     /// The branch, when one is named.
@@ -95,6 +109,10 @@ impl Remote {
 
     pub(super) fn address(&self) -> &Url {
         &self.url
+    }
+
+    pub(super) fn ssh(&self) -> Option<&ssh::Address> {
+        self.ssh.as_ref()
     }
 
     pub(super) fn reference(&self) -> String {
@@ -109,12 +127,22 @@ impl Remote {
     }
 }
 
+/// The server and the path of `user@host:path`.
+fn scp_form(address: &str) -> Option<(&str, &str)> {
+    let (server, path) = address.split_once(':')?;
+    let (user, host) = server.split_once('@')?;
+    let is_one = !path.starts_with("//") && !server.contains('/') && !host.contains('@');
+    (is_one && !user.is_empty() && !host.is_empty()).then_some((server, path))
+}
+
 /// What proves to a server who we are, and to us who it is. Nothing of it is shown by `Debug`.
 #[derive(Default)]
 pub struct Credentials {
     basic: Option<(String, String)>,
     /// One that trusts the authority of `ca.crt`; absent without one.
     client: Option<reqwest::Client>,
+    key: Option<Key>,
+    known_hosts: KnownHosts,
 }
 
 impl Credentials {
@@ -145,13 +173,39 @@ impl Credentials {
                 Some(http::client(authorities)?)
             }
         };
-        Ok(Self { basic, client })
+        Ok(Self {
+            basic,
+            client,
+            ..Self::default()
+        })
+    }
+
+    /// Credentials for SSH.
+    pub fn ssh(key: Key, known_hosts: KnownHosts) -> Self {
+        Self {
+            key: Some(key),
+            known_hosts,
+            ..Self::default()
+        }
+    }
+
+    /// The public half of the key for SSH, as a line of `authorized_keys`.
+    pub fn public_key(&self) -> Option<String> {
+        self.key.as_ref().map(Key::public)
     }
 
     pub(super) fn basic(&self) -> Option<(&str, &str)> {
         self.basic
             .as_ref()
             .map(|(user, password)| (user.as_str(), password.as_str()))
+    }
+
+    pub(super) fn key(&self) -> Option<&Key> {
+        self.key.as_ref()
+    }
+
+    pub(super) fn known_hosts(&self) -> &KnownHosts {
+        &self.known_hosts
     }
 
     pub(super) fn client(&self) -> Result<reqwest::Client, String> {

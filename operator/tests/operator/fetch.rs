@@ -9,6 +9,8 @@ mod hostile;
 mod refused;
 #[path = "fetch/slow.rs"]
 mod slow;
+#[path = "fetch/ssh.rs"]
+mod ssh;
 
 use std::{sync::Arc, time::Duration};
 
