@@ -7,11 +7,13 @@ mod coming;
 mod course;
 mod definitions;
 mod depends;
+mod deploy_key;
 mod drift;
 mod end;
 mod health;
 mod prune;
 mod record;
+mod secrets;
 mod source;
 mod states;
 mod sync;
@@ -283,6 +285,10 @@ impl Follow {
                     .iter()
                     .flat_map(|status| status.drifts.clone())
                     .collect(),
+                public_key: object
+                    .status
+                    .as_ref()
+                    .and_then(|status| status.repository_public_key.clone()),
                 ..Facts::default()
             },
             reporter,
@@ -301,6 +307,7 @@ impl Follow {
         self.keep_finalizer().await;
         self.facts.generation = self.object.metadata.generation;
         self.facts.suspended = self.object.spec.suspend;
+        self.publish_key();
         if self.facts.suspended {
             self.reporter.changed();
         } else {
@@ -340,7 +347,7 @@ impl Follow {
                 () = at(self.checks.next()), if active => self.check().await,
                 () = at(self.patrol), if active => self.patrol(),
                 event = self.source.event() => match event {
-                    source::Event::Credentials => self.poll = Some(Instant::now()),
+                    source::Event::Credentials => self.credentials_changed(),
                     source::Event::Answer(answer) => self.answered(answer).await,
                 },
                 () = at(self.poll) => self.ask(),
@@ -362,6 +369,22 @@ impl Follow {
             return;
         }
         self.source.ask(&self.tenant, &self.cancel);
+    }
+
+    /// There are other credentials: the repository is asked with them.
+    fn credentials_changed(&mut self) {
+        self.publish_key();
+        self.poll = Some(Instant::now());
+    }
+
+    /// Says which key must be let in, before it is.
+    fn publish_key(&mut self) {
+        if let Some(key) = self.source.public_key()
+            && self.facts.public_key != key
+        {
+            self.facts.public_key = key;
+            self.reporter.changed();
+        }
     }
 
     /// Another configuration has read a commit, or is gone: what waited for that is tried again.
@@ -405,6 +428,7 @@ impl Follow {
         self.facts.generation = self.object.metadata.generation;
         self.facts.suspended = self.object.spec.suspend;
         self.source.changed(&self.tenant, &self.object);
+        self.publish_key();
         // The same commit may come to something else now.
         self.commit = None;
         self.pending = None;

@@ -34,6 +34,12 @@ pub fn label(namespace: &str, name: &str) -> String {
     }
 }
 
+/// The Secret with the deploy key of a configuration. The name carries the namespace too: those of
+/// every cluster-scoped operator lie in one.
+pub fn deploy_key(namespace: &str, name: &str) -> String {
+    format!("gitmoor-deploy-key.{namespace}.{name}")
+}
+
 /// 40 hexadecimal digits. A namespace has no dot, so that two pairs never have one text.
 pub fn hash(namespace: &str, name: &str) -> String {
     let hash = Sha256::digest(format!("{namespace}.{name}"));

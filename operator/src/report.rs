@@ -41,6 +41,8 @@ pub struct Facts {
     pub instance: String,
     /// Whether the configuration is suspended.
     pub suspended: bool,
+    /// The public half of the key by which the repository is read.
+    pub public_key: Option<String>,
     /// What stands in the way of everything.
     pub obstacle: Option<Obstacle>,
     /// The commit that is being applied at this moment, and how much of it is done.
@@ -112,7 +114,7 @@ pub fn status(
             .ok()
             .filter(|omitted| *omitted > 0),
         instance: Some(facts.instance.clone()),
-        repository_public_key: before.repository_public_key.clone(),
+        repository_public_key: facts.public_key.clone(),
     }
 }
 

@@ -8,7 +8,7 @@ use gitmoor_crds::ANNOTATION_CONFIRM_PRUNE;
 use kube::ResourceExt as _;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
-    time::{Duration, Instant, sleep},
+    time::{Duration, sleep},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -86,7 +86,7 @@ impl Follow {
                     }
                 }
                 event = self.source.event() => match event {
-                    Event::Credentials => self.poll = Some(Instant::now()),
+                    Event::Credentials => self.credentials_changed(),
                     Event::Answer(Ok(commit)) if Some(commit) != self.commit => {
                         self.pending = Some(Event::Answer(Ok(commit)));
                     }

@@ -9,7 +9,7 @@ use kube::{
 use serde_json::json;
 use tokio::time::sleep;
 
-use super::Follow;
+use super::{Follow, deploy_key::DeployKey};
 use crate::{ObjectKey, pace::jitter, plan::of_deletion, tenant::Chain};
 
 /// Holds the deletion of a configuration until what it applied is deleted.
@@ -123,15 +123,23 @@ impl Follow {
         matches!(found, Ok(None))
     }
 
-    /// The configuration is gone: what it applied stays, its inventory does not.
+    /// The configuration is gone: what it applied stays, its inventory and deploy key do not.
     pub(super) async fn clean_up(&mut self) {
         self.source.remove().await;
+        let home = &self.tenant.assignment.home;
+        let secrets = Api::namespaced(self.tenant.client.clone(), home);
+        let deploy_key = DeployKey::of(secrets, home, &self.object);
         for attempt in 0..5 {
-            match self.store.delete().await {
-                Ok(()) => return,
-                Err(error) => {
-                    tracing::warn!(error = %Chain(&error), "the inventory was not deleted")
-                }
+            let inventory = self.store.delete().await;
+            let key = deploy_key.delete().await;
+            if let Err(error) = &inventory {
+                tracing::warn!(error = %Chain(error), "the inventory was not deleted");
+            }
+            if let Err(error) = &key {
+                tracing::warn!(error = %Chain(error), "the deploy key was not deleted");
+            }
+            if inventory.is_ok() && key.is_ok() {
+                return;
             }
             sleep(Duration::from_secs(1 << attempt)).await;
         }

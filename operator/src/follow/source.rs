@@ -1,28 +1,23 @@
 //! The repository of a configuration: asked in the background, so that a silent server holds up
-//! nothing else, with credentials that are watched.
+//! nothing else.
 
 use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use futures::StreamExt as _;
 use gitmoor_crds::{SourceControlConfiguration, SourceControlConfigurationSpec};
-use k8s_openapi::api::core::v1::Secret;
-use kube::{
-    Api, ResourceExt as _,
-    runtime::watcher::{self, watch_object},
-};
+use kube::ResourceExt as _;
 use tokio::{
     sync::watch,
     task::{AbortHandle, JoinHandle},
-    time::sleep,
 };
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
+use super::secrets::{self, Secrets};
 use crate::{
-    fetch::{self, Credentials, Limits, Remote, Store},
+    fetch::{self, Limits, Remote, Store, is_ssh},
     metrics::Part,
     names,
     pace::{Pace, jitter},
@@ -36,22 +31,10 @@ const RETRY: (Duration, Duration) = (Duration::from_secs(2), Duration::from_mins
 
 /// What has happened.
 pub(super) enum Event {
-    /// The Secret with the credentials has changed.
+    /// The credentials have changed.
     Credentials,
     /// The repository has answered, or not.
     Answer(Result<CommitId, Obstacle>),
-}
-
-/// What is known of the Secret.
-#[derive(Clone)]
-enum Secrets {
-    /// None is named.
-    Unneeded,
-    /// The API server has not said yet.
-    Awaited,
-    Missing,
-    Refused(String),
-    There(Arc<Credentials>),
 }
 
 /// The repository of a configuration.
@@ -69,20 +52,19 @@ impl Source {
     pub(super) fn new(tenant: &Tenant, object: &SourceControlConfiguration) -> Self {
         let directory = names::hash(&tenant.assignment.namespace, &object.name_any());
         let engine = &tenant.engine;
-        let mut source = Self {
+        let (secrets, watching) = secrets::watch(tenant, object);
+        Self {
             store: Store::with_limits(
                 engine.settings.directory.join(directory),
                 Limits::default(),
                 engine.metrics.git_received.clone(),
             ),
             spec: object.spec.clone(),
-            secrets: watch::channel(Secrets::Unneeded).1,
-            watching: None,
+            secrets,
+            watching,
             asking: None,
             pace: Pace::new(RETRY.0, RETRY.1),
-        };
-        source.watch_secret(tenant);
-        source
+        }
     }
 
     /// Where the commits are.
@@ -102,8 +84,20 @@ impl Source {
             asking.abort();
         }
         self.pace.reset();
-        if before.credentials != self.spec.credentials {
-            self.watch_secret(tenant);
+        if before.credentials != self.spec.credentials
+            || is_ssh(&before.repository) != is_ssh(&self.spec.repository)
+        {
+            self.unwatch();
+            (self.secrets, self.watching) = secrets::watch(tenant, object);
+        }
+    }
+
+    /// The public half of the key that is used; the outer `None` when that is not known yet.
+    pub(super) fn public_key(&self) -> Option<Option<String>> {
+        match &*self.secrets.borrow() {
+            Secrets::Unneeded => Some(None),
+            Secrets::There(credentials) => Some(credentials.public_key()),
+            Secrets::Awaited | Secrets::Missing | Secrets::Refused(_) => None,
         }
     }
 
@@ -126,9 +120,14 @@ impl Source {
             Secrets::Missing => Err((
                 "CredentialsNotFound",
                 format!(
-                    "the Secret {} does not exist in namespace {}: create it with username and password",
+                    "the Secret {} does not exist in namespace {}: create it with {}",
                     self.secret_name(),
-                    tenant.assignment.home
+                    tenant.assignment.home,
+                    if is_ssh(&self.spec.repository) {
+                        "identity, a private key, or take credentials out for a key of the cluster's own"
+                    } else {
+                        "username and password"
+                    }
                 ),
             )),
             Secrets::Refused(what) => Err(("CredentialsUnreadable", what)),
@@ -210,75 +209,20 @@ impl Source {
         credentials.map_or("", |credentials| &credentials.secret_name)
     }
 
-    /// Watches the one Secret that the configuration names.
-    fn watch_secret(&mut self, tenant: &Tenant) {
+    fn unwatch(&mut self) {
         if let Some(watching) = self.watching.take() {
             watching.abort();
         }
-        let Some(credentials) = &self.spec.credentials else {
-            self.secrets = watch::channel(Secrets::Unneeded).1;
-            return;
-        };
-        let (sender, receiver) = watch::channel(Secrets::Awaited);
-        self.secrets = receiver;
-        let api: Api<Secret> = Api::namespaced(tenant.client.clone(), &tenant.assignment.home);
-        let name = credentials.secret_name.clone();
-        let task = tokio::spawn(async move {
-            let mut stream = std::pin::pin!(watch_object(api, &name));
-            while let Some(event) = stream.next().await {
-                let secrets = match event {
-                    Ok(None) => Secrets::Missing,
-                    Ok(Some(secret)) => match credentials_of(secret) {
-                        Ok(credentials) => Secrets::There(Arc::new(credentials)),
-                        Err(what) => Secrets::Refused(format!("the Secret {name}: {what}")),
-                    },
-                    Err(error) => {
-                        if !matches!(error, watcher::Error::WatchFailed(_)) {
-                            let what = format!("read the Secret {name}: {}", Chain(&error));
-                            sender.send_if_modified(|known| {
-                                // Those that were read stay good while the API server is away.
-                                let new = matches!(known, Secrets::Awaited);
-                                if new {
-                                    *known = Secrets::Refused(what);
-                                }
-                                new
-                            });
-                        }
-                        sleep(jitter(Duration::from_secs(5))).await;
-                        continue;
-                    }
-                };
-                if sender.send(secrets).is_err() {
-                    return;
-                }
-            }
-        });
-        self.watching = Some(task.abort_handle());
     }
 }
 
 impl Drop for Source {
     fn drop(&mut self) {
-        if let Some(watching) = self.watching.take() {
-            watching.abort();
-        }
+        self.unwatch();
         if let Some(asking) = self.asking.take() {
             asking.abort();
         }
     }
-}
-
-fn credentials_of(secret: Secret) -> Result<Credentials, String> {
-    let mut data = secret.data.unwrap_or_default();
-    let mut text = |key: &str| {
-        let Some(bytes) = data.remove(key) else {
-            return Ok(None);
-        };
-        String::from_utf8(bytes.0)
-            .map(Some)
-            .map_err(|_| format!("{key} is no UTF-8 text"))
-    };
-    Credentials::new(text("username")?, text("password")?, text("ca.crt")?)
 }
 
 /// What a failed fetch means for the configuration.
