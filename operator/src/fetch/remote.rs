@@ -79,7 +79,6 @@ impl Remote {
                 ));
             }
             "ssh" => {
-                let path = path.unwrap_or(parsed.path());
                 over_ssh = Some(ssh::Address::new(&parsed, path).map_err(not_allowed)?);
             }
             other => {

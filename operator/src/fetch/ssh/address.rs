@@ -22,11 +22,11 @@ pub(in crate::fetch) struct Address {
 }
 
 impl Address {
-    /// Reads the URL of a server and a user, and a path beside it.
+    /// Reads a URL, with the path beside it where the address has the form of `scp`.
     ///
     /// # Errors
     /// When it could be read in two ways, in words.
-    pub(in crate::fetch) fn new(url: &Url, path: &str) -> Result<Self, &'static str> {
+    pub(in crate::fetch) fn new(url: &Url, path: Option<&str>) -> Result<Self, &'static str> {
         let decode = |text: &str| {
             let decoded = percent_decode_str(text).decode_utf8().ok();
             decoded.map(|text| text.into_owned())
@@ -45,7 +45,9 @@ impl Address {
                 "the repository's address holds a password: over SSH a key is used, which belongs into a Secret",
             );
         }
-        let (Some(user), Some(path)) = (decode(url.username()), decode(path)) else {
+        // `%20` is a space in a URL alone.
+        let path = path.map(str::to_owned).or_else(|| decode(url.path()));
+        let (Some(user), Some(path)) = (decode(url.username()), path) else {
             return Err("the repository's address is no UTF-8 text");
         };
         let user = if user.is_empty() { "git".into() } else { user };
@@ -85,7 +87,6 @@ mod tests {
     fn the_command_is_one_word_to_a_shell_whatever_the_path() {
         for (path, command) in [
             ("/a/b.git", "git-upload-pack '/a/b.git'"),
-            ("a/b.git", "git-upload-pack 'a/b.git'"),
             ("/~team/a", "git-upload-pack '~team/a'"),
             ("/a%20b", "git-upload-pack '/a b'"),
             ("/a'b", r"git-upload-pack '/a'\''b'"),
@@ -93,8 +94,20 @@ mod tests {
             ("/$(id)`id`!", r"git-upload-pack '/$(id)`id`'\!''"),
             (r"/a\", r"git-upload-pack '/a\'"),
         ] {
-            let url = Url::parse("ssh://git@example.org/").unwrap();
-            let address = Address::new(&url, path).unwrap();
+            let url = Url::parse(&format!("ssh://git@example.org{path}")).unwrap();
+            assert_eq!(Address::new(&url, None).unwrap().command(), command);
+        }
+    }
+
+    #[test]
+    fn the_form_of_scp_is_taken_as_it_is() {
+        let url = Url::parse("ssh://git@example.org/").unwrap();
+        for (path, command) in [
+            ("a/b.git", "git-upload-pack 'a/b.git'"),
+            ("/srv/a", "git-upload-pack '/srv/a'"),
+            ("a%20b", "git-upload-pack 'a%20b'"),
+        ] {
+            let address = Address::new(&url, Some(path)).unwrap();
             assert_eq!(address.command(), command);
         }
     }
@@ -102,13 +115,13 @@ mod tests {
     #[test]
     fn user_and_port_have_their_usual_values() {
         let url = Url::parse("ssh://Example.org/a").unwrap();
-        let address = Address::new(&url, url.path()).unwrap();
+        let address = Address::new(&url, None).unwrap();
         assert_eq!(
             (&*address.host, address.port, &*address.user),
             ("example.org", 22, "git")
         );
         let url = Url::parse("ssh://me@[::1]:2222/a").unwrap();
-        let address = Address::new(&url, url.path()).unwrap();
+        let address = Address::new(&url, None).unwrap();
         assert_eq!(
             (&*address.host, address.port, &*address.user),
             ("::1", 2222, "me")
