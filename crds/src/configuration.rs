@@ -40,13 +40,13 @@ use crate::{GoDuration, SourceControlConfigurationStatus};
 )]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SourceControlConfigurationSpec {
-    /// The URL of the Git repository: `https://` or `ssh://`; `http://` where the operator's
-    /// settings allow it. Without user name and password: those belong into a Secret, see
-    /// `credentials`.
+    /// The address of the Git repository: `https://`, `ssh://` or `user@host:path`; `http://` where
+    /// the operator's settings allow it. Without a password, and but for SSH without a user name:
+    /// those belong into a Secret, see `credentials`.
     #[schemars(length(min = 1, max = 2048))]
     #[x_kube(
         // A host that begins with `-` would be a flag of ssh; a query is where tokens are put.
-        validation = ("self.matches('^(https|http|ssh)://[^-/\\\\\\\\\\\\s?#][^/\\\\\\\\\\\\s?#]*/[^\\\\s?#]+$')", "write an address such as https://host/path or ssh://git@host/path"),
+        validation = ("self.matches('^(https|http|ssh)://[^-/\\\\\\\\\\\\s?#][^/\\\\\\\\\\\\s?#]*/[^\\\\s?#]+$|^[^-/@:\\\\\\\\\\\\s?#][^/@:\\\\\\\\\\\\s?#]*@[^-/@:\\\\\\\\\\\\s?#][^/@:\\\\\\\\\\\\s?#]*:[^-\\\\s?#][^\\\\s?#]*$')", "write an address such as https://host/path, ssh://git@host/path or git@host:path"),
         validation = ("!self.matches('^https?://[^/]*@|^ssh://[^/]*:[^/]*@')", "no user name or password here: name a Secret in credentials")
     )]
     pub repository: String,
@@ -85,7 +85,8 @@ pub struct SourceControlConfigurationSpec {
     #[schemars(length(max = 16), inner(length(min = 1, max = 63)))]
     pub depends_on: Vec<String>,
 
-    /// How to prove to the repository who we are; absent for a public one.
+    /// How to prove to the repository who we are; absent for a public one, and over SSH for a key that
+    /// is made in the cluster: `status.repositoryPublicKey` says which one to let in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credentials: Option<Credentials>,
 
@@ -161,8 +162,10 @@ pub struct Reference {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Credentials {
     /// A Secret in the namespace of the operator's ServiceAccount (for scope `namespace` that of
-    /// the configuration) with `username` and `password`, or `identity` and `known_hosts` for
-    /// SSH, and optionally `ca.crt`.
+    /// the configuration). Over HTTPS it has `username` and `password`, and optionally `ca.crt`. Over
+    /// SSH it has `identity`, a private key without a passphrase (without it one is made in the
+    /// cluster), and `known_hosts`, which the hosts of GitHub, GitLab, Bitbucket and Azure DevOps do
+    /// not need. A server whose host key is not known is refused.
     // By the rule for names of Secrets: it becomes part of an address.
     #[schemars(
         length(min = 1, max = 253),

@@ -65,6 +65,8 @@ async fn good_specs_are_accepted() {
         with("repository", json!("http://example.org/a@b")),
         with("repository", json!("ssh://git@example.org/~team/a.git")),
         with("repository", json!("ssh://example.org:2222/a")),
+        with("repository", json!("git@example.org:a/b.git")),
+        with("repository", json!("git@ssh.dev.azure.com:v3/o/p/r")),
         with("repository", json!(long)),
         with("paths", json!(["."])),
         with(
@@ -99,7 +101,8 @@ async fn good_specs_are_accepted() {
 
 #[tokio::test]
 async fn bad_specs_are_refused_and_the_message_names_the_field() {
-    let address = "write an address such as https://host/path or ssh://git@host/path";
+    let address =
+        "write an address such as https://host/path, ssh://git@host/path or git@host:path";
     let secret = "no user name or password here: name a Secret in credentials";
     let path = "a path starts at the root of the repository and stays in it";
     let interval = "the interval is at least 5s and at most 24h";
@@ -171,7 +174,22 @@ async fn bad_specs_are_refused_and_the_message_names_the_field() {
             address,
         ),
         (
-            with("repository", json!("git@example.org:a")),
+            with("repository", json!("git@example.org:-a")),
+            "spec.repository",
+            address,
+        ),
+        (
+            with("repository", json!("-a@example.org:a")),
+            "spec.repository",
+            address,
+        ),
+        (
+            with("repository", json!("git@-oProxyCommand=a:b")),
+            "spec.repository",
+            address,
+        ),
+        (
+            with("repository", json!("example.org:a")),
             "spec.repository",
             address,
         ),
