@@ -171,9 +171,7 @@ fn credentials(
     .into_iter()
     .filter_map(|(key, value)| Some((key, bytes(&value?))))
     .collect();
-    if keys.contains_key("identity")
-        && let Some(hosts) = properties.ssh_known_hosts_contents()
-    {
+    if let Some(hosts) = properties.ssh_known_hosts_contents() {
         let hosts: String = hosts.split_ascii_whitespace().collect();
         let hosts = BASE64_STANDARD
             .decode(hosts)

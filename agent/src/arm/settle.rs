@@ -81,9 +81,18 @@ impl Settler {
             .collect();
     }
 
-    async fn settle_one(&self, desired: Desired) -> Settled {
+    async fn settle_one(&self, mut desired: Desired) -> Settled {
         let before = self.settled.get(&desired.key);
         let live = self.configurations.one(&desired.key);
+        // Azure's own tells of known hosts and no more: a Secret that someone else names has all.
+        if !self.has_secrets
+            && let Some(live) = &live
+            && live.spec.credentials.is_some()
+            && !has_our_credentials(live, &desired.key)
+        {
+            desired.credentials = None;
+            desired.spec.credentials = None;
+        }
         let mut settled = Settled {
             key: desired.key.clone(),
             generation: live.as_ref().and_then(|live| live.metadata.generation),
