@@ -27,11 +27,16 @@ pub(super) fn of(record: &FluxRecord) -> Value {
         .iter()
         .flat_map(|part| statuses(part, &record.properties.namespace, suspended))
         .collect();
-    let key = reports().find_map(|(report, _)| report.repository_public_key.clone());
+    // A line for each: parts that bring no key have one of their own.
+    let mut keys: Vec<&str> = reports()
+        .filter_map(|(report, _)| report.repository_public_key.as_deref())
+        .collect();
+    keys.sort_unstable();
+    keys.dedup();
     json!({
         "complianceState": worst(&states),
         "statuses": statuses,
-        "repositoryPublicKey": key.unwrap_or_default(),
+        "repositoryPublicKey": keys.join("\n"),
         "sourceSyncedCommitId": commit(record),
         "sourceUpdatedAt": reports().filter_map(|(_, summary)| summary.last_applied).max(),
         "statusUpdatedAt": reports().filter_map(|(_, summary)| summary.at).max(),
