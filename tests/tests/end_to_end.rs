@@ -44,6 +44,9 @@ mod secrets;
 #[path = "end_to_end/sequences.rs"]
 mod sequences;
 #[cfg(test)]
+#[path = "end_to_end/ssh.rs"]
+mod ssh;
+#[cfg(test)]
 #[path = "end_to_end/steps.rs"]
 mod steps;
 #[cfg(test)]

@@ -7,6 +7,8 @@ mod faults;
 mod scopes;
 #[path = "arm/secrets.rs"]
 mod secrets;
+#[path = "arm/ssh.rs"]
+mod ssh;
 
 use anyhow::Result;
 use gitmoor_arm::{ErrorResponse, StatusReport, Timestamp};
