@@ -165,8 +165,7 @@ impl Session {
             return Err(Error::AuthenticationFailed {
                 url: remote.url().to_owned(),
                 what: format!(
-                    "it does not accept the key for the user {}; add the public key to the repository as a deploy key, with the right to read: {}",
-                    address.user,
+                    "add the public key to the repository as a deploy key, with the right to read: {}",
                     key.public()
                 ),
             });
