@@ -61,6 +61,7 @@ mod on_postgres {
     mod news;
     mod outage;
     mod page;
+    mod sealed;
     mod server;
     mod several;
     mod start;

@@ -162,6 +162,49 @@ async fn what_belongs_to_a_cluster_goes_with_it_and_with_its_group() {
 }
 
 #[tokio::test]
+async fn configurations_go_also_with_a_cluster_or_a_group_that_nobody_registered() {
+    let server = Server::start().await;
+    let alice = server.contributor().await;
+    let url = "https://git.example.net/blue.git";
+    let group = format!("{GROUP}?{VERSION}");
+    for path in [path(CLUSTER), group] {
+        alice.put(&versioned(CLUSTER, "blue"), body(url)).await;
+        assert_eq!(alice.delete(&path).await.status, StatusCode::OK, "{path}");
+        let shown = alice.get(&versioned(CLUSTER, "blue")).await;
+        assert_eq!(shown.status, StatusCode::NOT_FOUND, "{path}");
+    }
+    let again = alice.delete(&path(CLUSTER)).await;
+    assert_eq!(again.status, StatusCode::NO_CONTENT);
+}
+
+#[tokio::test]
+async fn a_group_that_is_deleted_while_clusters_come_takes_them_along_or_refuses_them() {
+    let server = Server::start().await;
+    for _ in 0..10 {
+        let alice = with_group(&server).await;
+        let (tags, group) = (path(GROUP), format!("{GROUP}?{VERSION}"));
+        let patch = Body::Json(json!({"tags": {"a": "b"}}));
+        let (one, other) = (path(CLUSTER), path(OTHER_CLUSTER));
+        let (put, deleted, late, patched) = tokio::join!(
+            alice.put(&one, cluster()),
+            alice.delete(&group),
+            alice.put(&other, cluster()),
+            alice.send(Method::PATCH, &tags, patch)
+        );
+        assert_eq!(deleted.status, StatusCode::OK, "{}", deleted.text);
+        for put in [put, late] {
+            let well = [StatusCode::CREATED, StatusCode::NOT_FOUND];
+            assert!(well.contains(&put.status), "{}", put.text);
+        }
+        let well = [StatusCode::OK, StatusCode::NOT_FOUND];
+        assert!(well.contains(&patched.status), "{}", patched.text);
+        for path in [&group, &one, &other] {
+            assert_eq!(alice.get(path).await.status, StatusCode::NOT_FOUND);
+        }
+    }
+}
+
+#[tokio::test]
 async fn resources_are_listed_in_pages_and_filtered_and_only_those_that_are_seen() {
     let server =
         Server::start_with(|settings| settings.limits.page_size = 2.try_into().unwrap()).await;

@@ -1,12 +1,13 @@
 //! Several portals in front of one PostgreSQL.
 
-use std::time::Duration;
+use std::{sync::Arc, thread, time::Duration};
 
-use gitmoor_portal::identity::Role;
+use gitmoor_portal::{Location, identity::Role};
+use gitmoor_postgres::{Options, Postgres};
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 use tempfile::TempDir;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::{
     page::{
@@ -82,4 +83,60 @@ async fn what_one_portal_writes_another_tells_those_who_wait() {
         assert_eq!(answer.status, StatusCode::OK);
         assert!(answer.text.contains(url), "{}", answer.text);
     }
+}
+
+#[tokio::test]
+async fn those_who_write_and_wait_for_each_other_keep_nobody_from_reading() {
+    let postgres = Arc::new(Postgres::start(Options::default()).unwrap());
+    let url = postgres.fresh().unwrap();
+    let schema = url.rsplit('=').next().unwrap().to_owned();
+    let database = Location::parse(&url).unwrap();
+    let server = Server::start_with(|settings| settings.database = Some(database)).await;
+    let alice = server.contributor().await;
+    let path = versioned(CLUSTER, "blue");
+    let url = "https://git.example.net/a";
+    assert_eq!(
+        alice.put(&path, body(url)).await.status,
+        StatusCode::CREATED
+    );
+    // Someone else writes for so long that all others give up.
+    let lock = format!(
+        "BEGIN; LOCK TABLE {schema}.configuration IN EXCLUSIVE MODE; \
+         SELECT pg_sleep(60); COMMIT"
+    );
+    let locking = {
+        let postgres = Arc::clone(&postgres);
+        thread::spawn(move || postgres.sql(&lock).is_ok())
+    };
+    let held = "SELECT count(*) FROM pg_locks WHERE mode = 'ExclusiveLock' \
+         AND relation IS NOT NULL AND granted";
+    let is_locked = async {
+        while postgres.sql(held).unwrap() == "0" {
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    within(is_locked).await;
+    let writes: Vec<_> = (0..40)
+        .map(|number| {
+            let (alice, path) = (alice.clone(), path.clone());
+            let url = format!("https://git.example.net/{number}");
+            tokio::spawn(async move { alice.put(&path, body(&url)).await.status })
+        })
+        .collect();
+    let waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted";
+    let all_wait = async {
+        while postgres.sql(waiting).unwrap().parse::<u32>().unwrap() < 5 {
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    within(all_wait).await;
+    let shown = alice.get(&path).await;
+    assert_eq!(shown.status, StatusCode::OK, "{}", shown.text);
+    let still = writes.iter().filter(|write| !write.is_finished()).count();
+    assert!(still > 20, "{still}");
+    writes.iter().for_each(|write| write.abort());
+    let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+         WHERE query LIKE '%pg_sleep(60)%' AND pid <> pg_backend_pid()";
+    postgres.sql(end).unwrap();
+    assert!(!locking.join().unwrap());
 }

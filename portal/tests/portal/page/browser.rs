@@ -14,7 +14,7 @@ use super::super::server::{Server, client};
 pub(in super::super) struct Browser {
     client: Client,
     url: String,
-    pub(super) cookie: Option<String>,
+    pub(in super::super) cookie: Option<String>,
 }
 
 /// What it got.
