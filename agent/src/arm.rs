@@ -7,6 +7,7 @@
 
 mod compliance;
 mod desired;
+mod facts;
 mod report;
 mod settle;
 
@@ -60,7 +61,7 @@ pub(crate) async fn follow(
     let known = watch::Sender::new(Arc::<Vec<Known>>::default());
     let mut follower = Follower {
         settler: Settler {
-            client: kubernetes,
+            client: kubernetes.clone(),
             cluster: arm.cluster_id().clone(),
             has_secrets: arm.takes_status(),
             own_namespace: settings.namespace.clone(),
@@ -128,6 +129,7 @@ pub(crate) async fn follow(
     tokio::select! {
         () = poll => {}
         () = report => {}
+        () = facts::tell(arm, &kubernetes) => {}
         () = cancel.cancelled() => {}
     }
 }

@@ -13,6 +13,7 @@ use kube::{
     api::{DeleteParams, Patch, PatchParams},
 };
 use serde_json::{Value, json};
+use tokio::time::sleep;
 
 use crate::{
     server::{CLUSTER, Fault, Server},
@@ -60,6 +61,29 @@ fn report(server: &Server, name: &str) -> Value {
     let said = server.said();
     let last = said.reports.iter().rev().find(|(of, _)| of == name);
     last.map(|(_, report)| report.clone()).unwrap_or_default()
+}
+
+#[tokio::test]
+async fn an_idle_agent_asks_about_once_a_minute() {
+    let ground = Ground::new().await;
+    let server = Server::start().await;
+    server.put("blue", &properties("arm-idle", &json!({})));
+    server.said().version = Some("\"1\"");
+    // It polls every second where nobody lets it wait.
+    let agent = ground.agent(settings(&server)).await;
+    for (waits, version) in [(1, "\"2\""), (2, "\"3\"")] {
+        eventually("it waits for news", || async {
+            server.said().waits.len() == waits
+        })
+        .await;
+        // While it waits it asks for nothing else.
+        sleep(Duration::from_secs(3)).await;
+        let mut said = server.said();
+        assert_eq!((said.lists, said.waits.len()), (waits + 1, waits));
+        assert_eq!(said.waits.last().unwrap(), "wait=55");
+        said.version = Some(version);
+    }
+    agent.stop().await;
 }
 
 #[tokio::test]

@@ -7,8 +7,11 @@ use gitmoor_portal::{
     Portal,
     identity::{Role, Scope as TokenScope, Token},
 };
-use k8s_openapi::api::core::v1::Secret;
-use kube::api::{Patch, PatchParams};
+use k8s_openapi::api::core::v1::{Node, Secret};
+use kube::{
+    Api,
+    api::{DeleteParams, Patch, PatchParams, PostParams},
+};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -34,6 +37,12 @@ struct Site {
 
 impl Site {
     async fn start(ground: &Ground) -> Self {
+        // The portal says when there is news.
+        Self::start_as(ground, "dataPlane", Role::Agent, "1h").await
+    }
+
+    /// With an agent that calls the portal as what that setting says.
+    async fn start_as(ground: &Ground, setting: &str, role: Role, poll_interval: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let portal = Portal::bind(gitmoor_portal::Settings {
             listen: ([127, 0, 0, 1], 0).into(),
@@ -50,7 +59,11 @@ impl Site {
             .await
             .unwrap();
         let principal = store.issue_token(ann.id(), None).await.unwrap().unwrap();
-        let own = store.create_agent(&CLUSTER.parse().unwrap()).await.unwrap();
+        let cluster = CLUSTER.parse().unwrap();
+        let own = store
+            .create_principal("edge", &cluster, role)
+            .await
+            .unwrap();
         let tenant = store.tenant();
         std::fs::write(directory.path().join("secret"), own.expose()).unwrap();
         std::fs::write(directory.path().join("ca.crt"), &ca).unwrap();
@@ -60,7 +73,7 @@ impl Site {
 
         let arm = serde_json::from_value(json!({
             "clusterId": CLUSTER,
-            "dataPlane": url,
+            setting: url,
             "caFile": directory.path().join("ca.crt"),
             "credential": {"servicePrincipal": {
                 "tenantId": tenant,
@@ -68,8 +81,7 @@ impl Site {
                 "clientSecretFile": directory.path().join("secret"),
                 "authority": url,
             }},
-            // The portal says when there is news.
-            "pollInterval": "1h",
+            "pollInterval": poll_interval,
         }))
         .unwrap();
         // As Deployments, of which no pod runs here: the status is the test's.
@@ -103,10 +115,23 @@ impl Site {
     }
 
     async fn put(&self, address: &str, properties: Value) {
-        let put = self.http.put(address).bearer_auth(self.principal.expose());
+        self.make(address, json!({"properties": properties})).await;
+    }
+
+    /// Puts what is not there yet.
+    async fn make(&self, address: &str, body: Value) {
+        assert_eq!(self.status(address, body).await, 201);
+    }
+
+    /// Puts what is there.
+    async fn put_again(&self, address: &str, properties: Value) {
         let body = json!({"properties": properties});
-        let answer = put.json(&body).send().await.unwrap();
-        assert_eq!(answer.status(), 201, "{}", answer.text().await.unwrap());
+        assert_eq!(self.status(address, body).await, 200);
+    }
+
+    async fn status(&self, address: &str, body: Value) -> reqwest::StatusCode {
+        let put = self.http.put(address).bearer_auth(self.principal.expose());
+        put.json(&body).send().await.unwrap().status()
     }
 
     async fn properties(&self, address: &str) -> Value {
@@ -194,6 +219,85 @@ async fn a_configuration_put_to_the_portal_arrives_and_its_status_comes_back() {
 
     site.delete(&address).await;
     gone(&ground, "portal-blue", "blue").await;
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn an_agent_follows_a_server_that_knows_arm_alone_by_asking_again() {
+    let ground = Ground::new().await;
+    let site = Site::start_as(&ground, "endpoint", Role::Reader, "1s").await;
+    let kind = "sourceControlConfigurations";
+    let properties = |url: &str| {
+        json!({
+            "repositoryUrl": url,
+            "operatorNamespace": "plain-arm",
+            "operatorScope": "namespace",
+        })
+    };
+    let green = site.address(kind, "green", "2023-05-01");
+    site.put(&green, properties("https://git.example.net/a"))
+        .await;
+    let made: SourceControlConfiguration = ground.wait("plain-arm", "green").await;
+    assert_eq!(made.spec.repository, "https://git.example.net/a");
+    // Those that come later, are changed, and go.
+    let blue = site.address(kind, "blue", "2023-05-01");
+    site.put(&blue, properties("https://git.example.net/a"))
+        .await;
+    let _: SourceControlConfiguration = ground.wait("plain-arm", "blue").await;
+    site.put_again(&blue, properties("https://git.example.net/b"))
+        .await;
+    eventually("it is changed", || async {
+        let made: SourceControlConfiguration = ground.wait("plain-arm", "blue").await;
+        made.spec.repository == "https://git.example.net/b"
+    })
+    .await;
+    site.delete(&blue).await;
+    gone(&ground, "plain-arm", "blue").await;
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn the_portal_shows_the_version_of_kubernetes_and_the_number_of_nodes() {
+    let ground = Ground::new().await;
+    let nodes: Api<Node> = Api::all(ground.admin.clone());
+    for name in ["one", "other", "third"] {
+        let node = json!({"metadata": {"name": name}});
+        let node = serde_json::from_value(node).unwrap();
+        nodes.create(&PostParams::default(), &node).await.unwrap();
+    }
+    let site = Site::start(&ground).await;
+    let group = format!(
+        "{}/subscriptions/s/resourceGroups/g?api-version=2022-12-01",
+        site.url
+    );
+    site.make(&group, json!({"location": "oslo"})).await;
+    let cluster = format!("{}{CLUSTER}?api-version=2024-01-01", site.url);
+    site.make(&cluster, json!({"location": "oslo", "properties": {}}))
+        .await;
+    let version = ground.admin.apiserver_version().await.unwrap().git_version;
+    let mut number = 0;
+    eventually("the portal knows", || {
+        number += 1;
+        let name = format!("news-{number}");
+        let address = site.address("sourceControlConfigurations", &name, "2023-05-01");
+        let site = &site;
+        let (cluster, version) = (&cluster, &version);
+        async move {
+            // An agent says it when it calls, which it does when there is news.
+            site.put(
+                &address,
+                json!({"repositoryUrl": "https://git.example.net/a"}),
+            )
+            .await;
+            let shown = site.properties(cluster).await;
+            shown["kubernetesVersion"] == version.trim_start_matches('v')
+                && shown["totalNodeCount"] == 3
+        }
+    })
+    .await;
+    for name in ["one", "other", "third"] {
+        nodes.delete(name, &DeleteParams::default()).await.unwrap();
+    }
     site.stop().await;
 }
 

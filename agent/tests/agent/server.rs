@@ -5,6 +5,7 @@ use std::{
     collections::{BTreeMap, VecDeque},
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
 };
 
 use axum::{
@@ -21,7 +22,7 @@ use hyper_util::{
 };
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use serde_json::{Value, json};
-use tokio::{net::TcpListener, task::JoinHandle};
+use tokio::{net::TcpListener, task::JoinHandle, time::sleep};
 use tokio_rustls::TlsAcceptor;
 
 pub(crate) const CLUSTER: &str =
@@ -45,6 +46,10 @@ pub(crate) struct Said {
     pub(crate) faults: VecDeque<Fault>,
     /// How many lists were asked for.
     pub(crate) lists: usize,
+    /// The version of the list, when it has one; whoever knows it is kept waiting for another.
+    pub(crate) version: Option<&'static str>,
+    /// How long those who waited would.
+    pub(crate) waits: Vec<String>,
     /// Whether reports are refused as by a portal that is down, and which were.
     pub(crate) refuses_reports: bool,
     pub(crate) refused_reports: Vec<Value>,
@@ -165,8 +170,28 @@ async fn answer(State(said): State<Arc<Mutex<Said>>>, request: Request) -> Respo
         return StatusCode::NO_CONTENT.into_response();
     }
     assert_eq!(path, format!("/dataplane/v1{CLUSTER}/configurations"));
+    let (head, _) = request.into_parts();
+    let header = |name: &str| {
+        let value = head.headers.get(name)?;
+        value.to_str().ok().map(str::to_owned)
+    };
+    let known = header("if-none-match");
+    if known.is_some() {
+        let mut said = said.lock().unwrap();
+        said.lists += 1;
+        said.waits.push(header("prefer").unwrap_or_default());
+    }
+    while known.is_some() && known.as_deref() == said.lock().unwrap().version {
+        sleep(Duration::from_millis(20)).await;
+    }
     let mut said = said.lock().unwrap();
-    if request.uri().query() == Some("page=2") {
+    if let Some(version) = said.version {
+        let value: Vec<Value> = said.configurations.values().cloned().collect();
+        said.lists += usize::from(known.is_none());
+        let headers = [("etag", version), ("preference-applied", "wait")];
+        return (headers, json!({"value": value}).to_string()).into_response();
+    }
+    if head.uri.query() == Some("page=2") {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     }
     said.lists += 1;

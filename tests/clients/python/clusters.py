@@ -47,6 +47,18 @@ assert patched.tags == {"env": "test"}, patched
 shown = clusters.get("edge", "edge-07")
 assert shown.as_dict() == patched.as_dict()
 
+# As the cluster's agent does.
+said = {"User-Agent": "gitmoor/0.1.0", "gitmoor-kubernetes-version": "1.34.1", "gitmoor-nodes": "3"}
+configurations = "/providers/Microsoft.KubernetesConfiguration/sourceControlConfigurations"
+request = HttpRequest(
+    "GET", portal.url + shown.id + configurations, params={"api-version": "2023-05-01"}, headers=said
+)
+assert client.send_request(request).status_code == 200
+seen = clusters.get("edge", "edge-07").properties
+assert seen.connectivity_status == "Connected", seen
+assert seen.agent_version == "0.1.0" and seen.kubernetes_version == "1.34.1", seen
+assert seen.total_node_count == 3 and seen.last_connectivity_time is not None, seen
+
 for number in range(4):
     clusters.begin_create_or_replace("edge", "more-%d" % number, cluster()).result()
 names = [one.name for one in clusters.list_by_subscription()]
