@@ -1,10 +1,14 @@
 //! Reports to the data plane what became of ARM's configurations: when it changed, the newest
-//! only, and never faster than the other side can take.
+//! only, and never faster than the other side can take. What did not change is said again after a
+//! while, for a portal that lost it.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use gitmoor_arm::{Client, Error, StatusReport};
-use tokio::{sync::watch, time::sleep};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep, sleep_until},
+};
 
 use super::{compliance, settle::Obstacle};
 use crate::{
@@ -17,6 +21,9 @@ const GATHER: Duration = Duration::from_secs(1);
 
 /// Between two reports: a thousand configurations that change at once take under a minute.
 const PAUSE: Duration = Duration::from_millis(50);
+
+/// How long what was said counts as known to the other side.
+const SAY_AGAIN: Duration = Duration::from_hours(1);
 
 /// A configuration of ARM's last list.
 pub(super) struct Known {
@@ -39,6 +46,29 @@ struct Retry {
     nobody_is_heard: bool,
 }
 
+/// What was said of each configuration, and when it is to be said again.
+#[derive(Default)]
+struct Sent(HashMap<String, (StatusReport, Instant)>);
+
+impl Sent {
+    fn has(&self, name: &str, report: &StatusReport, now: Instant) -> bool {
+        let sent = self.0.get(name);
+        sent.is_some_and(|(sent, again)| sent == report && now < *again)
+    }
+
+    fn add(&mut self, name: &str, report: StatusReport, again: Instant) {
+        self.0.insert(name.to_owned(), (report, again));
+    }
+
+    /// Waits until something is to be said again.
+    async fn again(&self) {
+        match self.0.values().map(|(_, again)| *again).min() {
+            Some(again) => sleep_until(again).await,
+            None => std::future::pending().await,
+        }
+    }
+}
+
 /// Reports until it is dropped.
 pub(super) async fn report(
     arm: &Client,
@@ -46,7 +76,7 @@ pub(super) async fn report(
     mut known: watch::Receiver<Arc<Vec<Known>>>,
 ) {
     let mut changes = configurations.changes();
-    let mut sent: HashMap<String, StatusReport> = HashMap::new();
+    let mut sent = Sent::default();
     let mut backoff = Backoff::new(Duration::from_secs(2), Duration::from_mins(5));
     let mut retry: Option<Retry> = None;
     loop {
@@ -61,6 +91,7 @@ pub(super) async fn report(
             let told = tokio::select! {
                 told = known.changed() => told,
                 told = changes.changed() => told,
+                () = sent.again() => Ok(()),
             };
             if told.is_err() {
                 return;
@@ -69,7 +100,8 @@ pub(super) async fn report(
         }
         let list = Arc::clone(&known.borrow_and_update());
         changes.borrow_and_update();
-        sent.retain(|name, _| list.iter().any(|one| one.name == *name));
+        sent.0
+            .retain(|name, _| list.iter().any(|one| one.name == *name));
         retry = None;
         for one in list.iter() {
             match send(arm, configurations, one, &mut sent).await {
@@ -108,7 +140,7 @@ async fn send(
     arm: &Client,
     configurations: &Configurations,
     known: &Known,
-    sent: &mut HashMap<String, StatusReport>,
+    sent: &mut Sent,
 ) -> Result<(), Error> {
     let live = known.key.as_ref().and_then(|key| configurations.one(key));
     let report = compliance::report(
@@ -117,16 +149,43 @@ async fn send(
         known.generation,
         live.as_deref(),
     );
-    if sent.get(&known.name) == Some(&report) {
+    if sent.has(&known.name, &report, Instant::now()) {
         return Ok(());
     }
     sleep(PAUSE).await;
     match arm.report_status(&known.name, &report).await {
         // The next list has another etag, and so another report. The same would be refused again.
         Ok(()) | Err(Error::Stale { .. }) => {
-            sent.insert(known.name.clone(), report);
+            let again = Instant::now() + gitmoor_arm::jittered(SAY_AGAIN);
+            sent.add(&known.name, report, again);
             Ok(())
         }
         Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_was_said_is_said_again_after_a_while() {
+        let mut sent = Sent::default();
+        let report = StatusReport::default();
+        let other = StatusReport {
+            message: "another".into(),
+            ..report.clone()
+        };
+        let now = Instant::now();
+        assert!(!sent.has("blue", &report, now));
+        let soon = now + Duration::from_millis(50);
+        sent.add("blue", report.clone(), soon);
+        sent.add("green", report.clone(), now + SAY_AGAIN);
+        assert!(sent.has("blue", &report, now));
+        assert!(!sent.has("blue", &other, now));
+        sent.again().await;
+        assert!(Instant::now() >= soon);
+        assert!(!sent.has("blue", &report, Instant::now()));
+        assert!(sent.has("green", &report, Instant::now()));
     }
 }
