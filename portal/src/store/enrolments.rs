@@ -224,3 +224,31 @@ impl Store {
             .transpose()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use gitmoor_arm::OpeningKey;
+
+    use crate::store::{
+        database::Engine,
+        tests::{each_engine, open},
+    };
+
+    #[tokio::test]
+    async fn who_guesses_tokens_and_codes_does_not_wait_for_those_who_write() {
+        for place in each_engine() {
+            let store = open(&place).await;
+            let key = OpeningKey::generate().public().to_string().parse().unwrap();
+            // With SQLite nobody else writes until the first ends.
+            let mut held = vec![store.database.begin("principals").await.unwrap()];
+            if store.database.engine == Engine::Postgres {
+                held.push(store.database.begin("sessions").await.unwrap());
+            }
+            let enrolled = store.enrol("gitmoor-enrolment.guessed", &key).await;
+            assert!(enrolled.unwrap().is_none());
+            let redeemed = store.redeem_sign_in_link("guessed").await;
+            assert!(redeemed.unwrap().is_none());
+            drop(held);
+        }
+    }
+}

@@ -1,5 +1,7 @@
 //! Principals in the store: made, listed, given rights, deleted, and looked up when one calls.
 
+mod endings;
+
 use gitmoor_arm::{ClusterId, Timestamp};
 use serde_json::json;
 use sqlx::{AnyConnection, Row as _, any::AnyRow};
@@ -286,64 +288,6 @@ impl Store {
         };
         change.record(&self.sealing, connection).await?;
         Ok(true)
-    }
-
-    /// Of a cluster or group that is deleted, in lower case: no role holds there any more, no token
-    /// enrols, and its agents end.
-    pub(super) async fn end_agents(
-        &self,
-        connection: &mut AnyConnection,
-        scope: &str,
-        by: &By,
-    ) -> Result<(), StoreError> {
-        self.database.also(connection, "principals").await?;
-        sqlx::query(
-            "DELETE FROM enrolment WHERE lower(cluster) = $1 \
-             OR substr(lower(cluster), 1, length($1) + 1) = $1 || '/'",
-        )
-        .bind(scope)
-        .execute(&mut *connection)
-        .await?;
-        self.withdraw_all(connection, scope, None, by).await
-    }
-
-    /// Takes the roles away that hold in a scope, in lower case, or below it: all, or one of them. An
-    /// agent that has no other role ends, with its credentials.
-    pub(super) async fn withdraw_all(
-        &self,
-        connection: &mut AnyConnection,
-        scope: &str,
-        only: Option<Role>,
-        by: &By,
-    ) -> Result<(), StoreError> {
-        let holders: Vec<String> = sqlx::query_scalar(
-            "SELECT DISTINCT principal FROM role_assignment WHERE lower(scope) = $1 \
-             OR substr(lower(scope), 1, length($1) + 1) = $1 || '/' ORDER BY principal",
-        )
-        .bind(scope)
-        .fetch_all(&mut *connection)
-        .await?;
-        let within: Scope = scope.parse().map_err(|error| broken("scope", error))?;
-        for holder in holders {
-            let id = holder.parse();
-            let id: Uuid = id.map_err(|error: uuid::Error| broken("principal", error))?;
-            let Some(principal) = find(connection, id).await? else {
-                continue;
-            };
-            let (gone, left): (Vec<_>, Vec<_>) =
-                principal.assignments.into_iter().partition(|one| {
-                    within.covers(&one.scope) && only.is_none_or(|role| role == one.role)
-                });
-            if left.is_empty() && gone.iter().any(|one| one.role == Role::Agent) {
-                self.end(connection, id, by).await?;
-                continue;
-            }
-            for one in gone {
-                self.withdraw(connection, &holder, one.role, &one.scope, by)
-                    .await?;
-            }
-        }
-        Ok(())
     }
 
     /// Whether this is a secret of that principal.

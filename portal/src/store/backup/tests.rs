@@ -286,6 +286,24 @@ async fn a_backup_that_is_not_whole_leaves_no_tables_behind() {
 }
 
 #[tokio::test]
+async fn a_backup_takes_as_long_as_it_does_and_other_statements_do_not() {
+    let [_, place] = each_engine();
+    let database = Database::connect(&place.location).await.unwrap();
+    let limit = async |connection: &mut AnyConnection| {
+        let query = "SELECT current_setting('statement_timeout')";
+        let limit = sqlx::query_scalar::<_, String>(query);
+        limit.fetch_one(connection).await.unwrap()
+    };
+    let mut transaction = database.begin("backup").await.unwrap();
+    assert_eq!(limit(&mut transaction).await, "30s");
+    database.without_end(&mut transaction).await.unwrap();
+    assert_eq!(limit(&mut transaction).await, "0");
+    transaction.commit().await.unwrap();
+    let mut connection = database.writer.acquire().await.unwrap();
+    assert_eq!(limit(&mut connection).await, "30s");
+}
+
+#[tokio::test]
 async fn no_table_is_forgotten() {
     let directory = tempfile::tempdir().unwrap();
     let location = Location::file(directory.path().join("portal.db"));
