@@ -34,8 +34,8 @@ struct Row {
     states: Vec<State>,
     configurations: usize,
     version: String,
-    kubernetes: String,
-    nodes: Option<u32>,
+    /// What its agent says of it.
+    cluster: String,
     tags: String,
     seen: Option<When>,
 }
@@ -185,16 +185,25 @@ impl Query {
 impl Row {
     fn new(cluster: &ClusterSummary, states: &BTreeSet<State>, now: Timestamp) -> Self {
         let said = cluster.seen.as_ref().map(|seen| &seen.said);
-        let version = |version: Option<&String>| version.map(|one| shown(one)).unwrap_or_default();
+        let version = said.and_then(|said| said.kubernetes_version.as_deref());
+        let version = version.map(|version| format!("Kubernetes {}", shown(version)));
+        let nodes = said.and_then(|said| said.nodes);
+        let nodes = nodes.map(|nodes| count(nodes as usize, "node"));
         Self {
             name: shown(cluster.id.name()),
             link: route::of_cluster(&cluster.id),
             group: shown(cluster.id.resource_group()),
             states: State::told(states),
             configurations: cluster.configurations.len(),
-            version: version(said.and_then(|said| said.agent_version.as_ref())),
-            kubernetes: version(said.and_then(|said| said.kubernetes_version.as_ref())),
-            nodes: said.and_then(|said| said.nodes),
+            version: said
+                .and_then(|said| said.agent_version.as_deref())
+                .map(shown)
+                .unwrap_or_default(),
+            cluster: version
+                .into_iter()
+                .chain(nodes)
+                .collect::<Vec<_>>()
+                .join(", "),
             tags: tags(&cluster.tags),
             seen: When::maybe(cluster.seen.as_ref().map(|seen| seen.at), now),
         }

@@ -232,14 +232,22 @@ async fn an_agent_that_calls_is_seen_at_once() {
     let path = CLUSTER.replace("edge-07", "cluster-0000");
     assert!(ann.html("/clusters").await.contains("Never seen"));
     let agent = server.agent(&path).await;
-    let headers = [("user-agent", "gitmoor/0.1.0")];
+    let headers = [
+        ("user-agent", "gitmoor/0.1.0"),
+        ("gitmoor-kubernetes-version", "1.34.1"),
+        ("gitmoor-nodes", "3"),
+    ];
     agent
         .send_with(Method::GET, &data_plane(&path), Body::None, &headers)
         .await;
     let html = ann.html("/clusters").await;
+    for shown in ["just now", "0.1.0", "Kubernetes 1.34.1, 3 nodes"] {
+        assert!(html.contains(shown), "{shown}: {html}");
+    }
+    let own = ann.html(&PAGE.replace("edge-07", "cluster-0000")).await;
     assert!(
-        html.contains("just now") && html.contains("0.1.0"),
-        "{html}"
+        own.contains("1.34.1") && own.contains("<dd>3</dd>"),
+        "{own}"
     );
     assert!(html.contains("Nothing to do"));
 }
