@@ -15,6 +15,7 @@ mod metadata;
 mod openapi;
 mod providers;
 pub(crate) mod refusal;
+mod roles;
 pub(crate) mod route;
 mod subscriptions;
 pub(crate) mod throttle;
@@ -384,6 +385,16 @@ impl Api {
             (Route::FluxConfiguration(id), "DELETE") => {
                 flux::delete(self, &call, caller, &id).await
             }
+            (Route::RoleAssignments(scope), "GET") => roles::list(self, &call, &scope).await,
+            (Route::RoleAssignment(scope, id), "GET") => roles::show(self, &call, &scope, id).await,
+            (Route::RoleAssignment(scope, id), "PUT") => {
+                roles::put(self, &call, caller, (scope, id), &body.await?).await
+            }
+            (Route::RoleAssignment(scope, id), "DELETE") => {
+                roles::delete(self, &call, caller, &scope, id).await
+            }
+            (Route::RoleDefinitions(scope), "GET") => roles::definitions(&call, &scope),
+            (Route::RoleDefinition(scope, id), "GET") => roles::definition(&call, &scope, id),
             (Route::Desired(cluster), "GET") => {
                 data_plane::list(self, &call, caller, &cluster).await
             }

@@ -31,9 +31,11 @@ mod portal {
     mod news;
     mod openapi;
     mod page;
+    mod roles;
     mod sealed;
     mod secrecy;
     mod server;
+    mod sql;
     mod start;
     mod surroundings;
     mod throttling;
@@ -61,9 +63,11 @@ mod on_postgres {
     mod news;
     mod outage;
     mod page;
+    mod roles;
     mod sealed;
     mod server;
     mod several;
+    mod sql;
     mod start;
     mod surroundings;
     mod tokens;

@@ -145,9 +145,8 @@ impl Principal {
                 }
             }
             Self::Assign(Assignment { id, scope, role }) => {
-                let known = store.principals().await?;
-                anyhow::ensure!(known.iter().any(|one| one.id == *id), unknown(*id));
-                store.assign_role(*id, *role, scope).await?;
+                let known = store.assign_role(*id, *role, scope).await?;
+                anyhow::ensure!(known, unknown(*id));
             }
             Self::Withdraw(Assignment { id, scope, role }) => {
                 let withdrawn = store.withdraw_role(*id, *role, scope).await?;

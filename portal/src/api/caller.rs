@@ -57,6 +57,9 @@ pub(crate) fn authorise(caller: &Principal, route: &Route, method: &Method) -> R
         | Route::FluxConfigurations(id) => uses(&id.into()),
         Route::Configuration(id) => uses(&(&id.cluster()).into()),
         Route::FluxConfiguration(id) => uses(&(&id.cluster()).into()),
+        Route::RoleAssignment(scope, _) if writes => caller.owns(scope),
+        Route::RoleAssignments(scope) | Route::RoleAssignment(scope, _) => caller.reads(scope),
+        Route::RoleDefinitions(scope) | Route::RoleDefinition(scope, _) => caller.sees(scope),
         Route::Desired(id) => caller.is_agent_of(&id.into()),
         Route::Status(id) => caller.is_agent_of(&(&id.cluster()).into()),
     };

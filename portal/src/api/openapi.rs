@@ -84,8 +84,11 @@ mod tests {
                 let Some(name) = name else {
                     return part.to_owned();
                 };
-                let values = &parameters[name]["schema"]["enum"];
-                values[0].as_str().unwrap_or("x").to_owned()
+                let schema = &parameters[name]["schema"];
+                if schema["format"] == "uuid" {
+                    return TENANT.to_string();
+                }
+                schema["enum"][0].as_str().unwrap_or("x").to_owned()
             })
             .collect::<Vec<_>>()
             .join("/")
@@ -111,12 +114,16 @@ mod tests {
             Route::Configuration(_) => "configuration",
             Route::FluxConfigurations(_) => "flux configurations",
             Route::FluxConfiguration(_) => "flux configuration",
+            Route::RoleAssignments(_) => "role assignments",
+            Route::RoleAssignment(..) => "role assignment",
+            Route::RoleDefinitions(_) => "role definitions",
+            Route::RoleDefinition(..) => "role definition",
             Route::Desired(_) => "desired",
             Route::Status(_) => "status",
         }
     }
 
-    const DESCRIBED: [&str; 17] = [
+    const DESCRIBED: [&str; 21] = [
         "cluster",
         "clusters",
         "configuration",
@@ -131,6 +138,10 @@ mod tests {
         "providers",
         "registration",
         "resources",
+        "role assignment",
+        "role assignments",
+        "role definition",
+        "role definitions",
         "subscription",
         "subscriptions",
         "tenants",
@@ -205,7 +216,8 @@ mod tests {
         let mut names = BTreeMap::new();
         for operation in operations::all() {
             let place = (operation.path, operation.method);
-            assert_eq!(names.insert(operation.id, place), None, "{}", operation.id);
+            let id = operation.id;
+            assert_eq!(names.insert(id.clone(), place), None, "{id}");
         }
     }
 }

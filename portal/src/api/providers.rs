@@ -6,7 +6,11 @@ use gitmoor_arm::{API_VERSIONS, FLUX_API_VERSIONS, ListPage};
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use super::{Call, json, refusal::Refusal};
+use super::{
+    Call, json,
+    refusal::Refusal,
+    roles::{ASSIGNMENT_VERSIONS, DEFINITION_VERSIONS},
+};
 use crate::identity::Scope;
 
 /// A resource provider.
@@ -66,7 +70,7 @@ const RESOURCE_VERSIONS: &[&str] = &["2016-06-01", "2021-04-01", "2022-12-01", "
 
 const KUBERNETES_CONFIGURATION: &str = "Microsoft.KubernetesConfiguration";
 
-pub(super) const PROVIDERS: [Provider; 3] = [
+pub(super) const PROVIDERS: [Provider; 4] = [
     Provider {
         namespace: KUBERNETES_CONFIGURATION,
         types: &[
@@ -108,6 +112,26 @@ pub(super) const PROVIDERS: [Provider; 3] = [
         ],
     },
     Provider {
+        namespace: "Microsoft.Authorization",
+        types: &[
+            Type {
+                name: "roleAssignments",
+                versions: ASSIGNMENT_VERSIONS,
+                tracked: false,
+            },
+            Type {
+                name: "roleDefinitions",
+                versions: DEFINITION_VERSIONS,
+                tracked: false,
+            },
+            Type {
+                name: "operations",
+                versions: DEFINITION_VERSIONS,
+                tracked: false,
+            },
+        ],
+    },
+    Provider {
         namespace: "Microsoft.Resources",
         types: &[
             Type {
@@ -131,7 +155,7 @@ pub(super) const PROVIDERS: [Provider; 3] = [
 
 /// The provider of that namespace, whatever its case.
 pub(super) fn find(namespace: &str) -> Option<&'static Provider> {
-    static ALL: [Provider; 3] = PROVIDERS;
+    static ALL: [Provider; 4] = PROVIDERS;
     ALL.iter()
         .find(|provider| provider.namespace.eq_ignore_ascii_case(namespace))
 }
@@ -204,7 +228,7 @@ pub(super) fn operations(call: &Call, provider: &Provider) -> Result<Response, R
         .iter()
         .filter(|kind| kind.name != "operations")
     {
-        let verbs: &[&str] = if kind.name == "extensions" {
+        let verbs: &[&str] = if ["extensions", "roleDefinitions"].contains(&kind.name) {
             &["read"]
         } else {
             &["read", "write", "delete"]

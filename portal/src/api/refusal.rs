@@ -1,5 +1,7 @@
 //! Answers that are no success, in ARM's error envelope and with ARM's codes.
 
+mod role;
+
 use std::{fmt, time::Duration};
 
 use axum::{
@@ -16,7 +18,7 @@ use http::{
 };
 use uuid::Uuid;
 
-use super::route::Route;
+use super::{roles, route::Route};
 use crate::{
     StoreError,
     identity::Scope,
@@ -212,6 +214,12 @@ impl Refusal {
             Route::Configuration(id) => (RESOURCE_TYPE, id.to_string()),
             Route::FluxConfigurations(id) => (FLUX_RESOURCE_TYPE, id.to_string()),
             Route::FluxConfiguration(id) => (FLUX_RESOURCE_TYPE, id.to_string()),
+            Route::RoleAssignments(scope) | Route::RoleAssignment(scope, _) => {
+                (roles::ASSIGNMENT, scope.to_string())
+            }
+            Route::RoleDefinitions(scope) | Route::RoleDefinition(scope, _) => {
+                (roles::DEFINITION, scope.to_string())
+            }
             Route::Desired(id) => (DATA_PLANE, id.to_string()),
             Route::Status(id) => (DATA_PLANE, id.to_string()),
         };

@@ -5,6 +5,7 @@ use gitmoor_arm::{
     ClusterId, ConfigurationId, DATA_PLANE_PREFIX, ENROLMENT_PATH, FluxConfigurationId,
 };
 use percent_encoding::percent_decode_str;
+use uuid::Uuid;
 
 use super::{
     providers::{self, Provider},
@@ -73,6 +74,14 @@ pub(crate) enum Route {
     FluxConfigurations(ClusterId),
     /// One of them.
     FluxConfiguration(FluxConfigurationId),
+    /// Who has which role in a scope.
+    RoleAssignments(Scope),
+    /// One of them.
+    RoleAssignment(Scope, Uuid),
+    /// The roles that can be had in a scope.
+    RoleDefinitions(Scope),
+    /// One of them.
+    RoleDefinition(Scope, Uuid),
     /// The configurations of a cluster, for its agent.
     Desired(ClusterId),
     /// The status of one of them, from the agent.
@@ -130,6 +139,32 @@ impl Route {
         let lower = path.to_ascii_lowercase();
         let words: Vec<&str> = lower.split('/').skip(1).collect();
         match words[..] {
+            [
+                ..,
+                "providers",
+                "microsoft.authorization",
+                "roleassignments",
+            ] => above(&path, 3).map(Self::RoleAssignments),
+            [
+                ..,
+                "providers",
+                "microsoft.authorization",
+                "roleassignments",
+                id,
+            ] => Ok(Self::RoleAssignment(above(&path, 4)?, guid(id)?)),
+            [
+                ..,
+                "providers",
+                "microsoft.authorization",
+                "roledefinitions",
+            ] => above(&path, 3).map(Self::RoleDefinitions),
+            [
+                ..,
+                "providers",
+                "microsoft.authorization",
+                "roledefinitions",
+                id,
+            ] => Ok(Self::RoleDefinition(above(&path, 4)?, guid(id)?)),
             ["subscriptions"] => Ok(Self::Subscriptions),
             ["tenants"] => Ok(Self::Tenants),
             ["providers", name, "operations"] => provider(name).map(Self::Operations),
@@ -203,7 +238,7 @@ impl Route {
     /// The methods that it answers.
     pub(super) fn methods(&self) -> &'static str {
         match self {
-            Self::Configuration(_) => "GET, PUT, DELETE",
+            Self::Configuration(_) | Self::RoleAssignment(..) => "GET, PUT, DELETE",
             Self::FluxConfiguration(_) | Self::Cluster(_) => "GET, PUT, PATCH, DELETE",
             Self::Group(_) => "GET, HEAD, PUT, PATCH, DELETE",
             Self::Registration(..) => "POST",
@@ -238,6 +273,21 @@ fn scope(path: &str, parts: usize) -> Result<Scope, Refusal> {
         .map_err(|error| Refusal::no_route(&error))
 }
 
+/// The scope that a path names before its last parts.
+fn above(path: &str, parts: usize) -> Result<Scope, Refusal> {
+    let start = path.rmatch_indices('/').nth(parts - 1);
+    let scope = start.map_or("", |(start, _)| &path[..start]);
+    let scope = if scope.is_empty() { "/" } else { scope };
+    scope.parse().map_err(|error| Refusal::no_route(&error))
+}
+
+/// A name that must be a GUID, as ARM writes them.
+fn guid(text: &str) -> Result<Uuid, Refusal> {
+    let id = text.parse::<Uuid>().ok();
+    id.filter(|id| id.to_string() == text)
+        .ok_or_else(|| Refusal::no_route(&"the name of a role is a GUID"))
+}
+
 fn provider(name: &str) -> Result<&'static Provider, Refusal> {
     providers::find(name).ok_or_else(|| Refusal::no_provider(name))
 }
@@ -264,6 +314,9 @@ mod tests {
 
     const CLUSTER: &str =
         "/subscriptions/s/resourceGroups/g(1)/providers/Microsoft.Kubernetes/connectedClusters/c";
+
+    const ROLES: &str = "/providers/Microsoft.Authorization/role";
+    const NAME: Uuid = Uuid::from_u128(0xabcdef);
 
     #[test]
     fn paths_are_matched_without_regard_to_case() {
@@ -311,7 +364,7 @@ mod tests {
             ),
             (
                 format!("{subscription}/providers/Microsoft.Kubernetes/connectedClusters"),
-                Route::Clusters(subscription),
+                Route::Clusters(subscription.clone()),
             ),
             (
                 format!("{group}/providers/Microsoft.Kubernetes/connectedClusters"),
@@ -338,6 +391,22 @@ mod tests {
                 Route::FluxConfigurations(cluster.clone()),
             ),
             (flux.as_str().to_owned(), Route::FluxConfiguration(flux)),
+            (
+                format!("{CLUSTER}{ROLES}Assignments"),
+                Route::RoleAssignments((&cluster).into()),
+            ),
+            (
+                format!("{subscription}{ROLES}Assignments/{NAME}"),
+                Route::RoleAssignment(subscription.clone(), NAME),
+            ),
+            (
+                format!("{ROLES}Definitions"),
+                Route::RoleDefinitions(Scope::EVERYWHERE),
+            ),
+            (
+                format!("{ROLES}Definitions/{NAME}"),
+                Route::RoleDefinition(Scope::EVERYWHERE, NAME),
+            ),
             (cluster.data_plane_path(), Route::Desired(cluster.clone())),
             (cluster.status_path("blue"), Route::Status(one)),
         ];
@@ -376,6 +445,12 @@ mod tests {
             &format!("{CLUSTER}{CONFIGURATIONS}/"),
             &format!("{CLUSTER}{CONFIGURATIONS}/%ff"),
             &format!("{CLUSTER}/providers/Microsoft.KubernetesConfiguration/privateLinkScopes"),
+            &format!("{CLUSTER}/a/b{ROLES}Assignments"),
+            &format!("/subscriptions{ROLES}Assignments/{NAME}"),
+            &format!("{CLUSTER}{ROLES}Assignments/{}", NAME.simple()),
+            &format!("{CLUSTER}{ROLES}Assignments/x"),
+            &format!("{ROLES}Assignments/{NAME}/x"),
+            &format!("//{ROLES}s"),
             &CLUSTER.replace("connectedClusters", "virtualMachines"),
         ] {
             assert!(Route::parse(path).is_err(), "{path}");

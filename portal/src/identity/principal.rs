@@ -35,6 +35,11 @@ impl Principal {
         self.has(Role::writes, scope)
     }
 
+    /// Whether it may give and take roles in `scope`.
+    pub(crate) fn owns(&self, scope: &Scope) -> bool {
+        self.has(Role::owns, scope)
+    }
+
     fn has(&self, allows: fn(Role) -> bool, scope: &Scope) -> bool {
         self.assignments
             .iter()
@@ -50,9 +55,9 @@ impl Principal {
 
     /// Whether it is the agent of the cluster that `scope` is.
     pub(crate) fn is_agent_of(&self, scope: &Scope) -> bool {
-        self.assignments.iter().any(|one| {
-            one.role == Role::Agent && one.scope.covers(scope) && scope.covers(&one.scope)
-        })
+        self.assignments
+            .iter()
+            .any(|one| one.role == Role::Agent && one.scope.is(scope))
     }
 }
 

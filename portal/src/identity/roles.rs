@@ -3,6 +3,7 @@
 use std::{fmt, str::FromStr};
 
 use gitmoor_arm::{ArmId, ClusterId, IdError};
+use uuid::{Uuid, uuid};
 
 /// What a principal may do in a scope.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,7 +19,7 @@ pub enum Role {
 }
 
 impl Role {
-    const ALL: [Self; 4] = [Self::Owner, Self::Contributor, Self::Reader, Self::Agent];
+    pub(crate) const ALL: [Self; 4] = [Self::Owner, Self::Contributor, Self::Reader, Self::Agent];
 
     /// The role as it is written on the command line and in the store.
     pub fn as_str(self) -> &'static str {
@@ -38,6 +39,21 @@ impl Role {
     /// Whether it lets write resources.
     pub(crate) fn writes(self) -> bool {
         matches!(self, Self::Owner | Self::Contributor)
+    }
+
+    /// The id of ARM's role of that name, which is the same in every directory; an agent's is none.
+    pub(crate) fn definition(self) -> Option<Uuid> {
+        Some(match self {
+            Self::Owner => uuid!("8e3af657-a8ff-443c-a75c-2fe8c4bcb635"),
+            Self::Contributor => uuid!("b24988ac-6180-42a0-ab88-20f7382dd24c"),
+            Self::Reader => uuid!("acdd72a7-3385-48ef-bd42-f606fba81ae7"),
+            Self::Agent => return None,
+        })
+    }
+
+    /// Whether it lets give and take roles.
+    pub(crate) fn owns(self) -> bool {
+        self == Self::Owner
     }
 }
 
@@ -111,6 +127,11 @@ impl Scope {
                 .next()
                 .is_some_and(|part| part.eq_ignore_ascii_case(wanted))
         })
+    }
+
+    /// Whether it is the same, whatever the case.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        self.covers(other) && other.covers(self)
     }
 }
 

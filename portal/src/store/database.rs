@@ -15,7 +15,7 @@ use sqlx::{
 use super::{Location, StoreError, location::Place};
 
 /// The migrations, oldest first. They only ever grow: one that was released is never changed.
-const MIGRATIONS: [(i64, &str, &str); 11] = [
+const MIGRATIONS: [(i64, &str, &str); 12] = [
     (
         1,
         "configurations and tokens",
@@ -58,6 +58,11 @@ const MIGRATIONS: [(i64, &str, &str); 11] = [
         12,
         "summaries",
         include_str!("../../migrations/0012_summaries.sql"),
+    ),
+    (
+        14,
+        "access",
+        include_str!("../../migrations/0014_access.sql"),
     ),
 ];
 

@@ -194,7 +194,7 @@ impl Store {
             .bind(&text)
             .execute(&mut *connection)
             .await?;
-        principals::assign(connection, &text, Role::Agent, &cluster.into()).await?;
+        principals::assign(connection, id, Role::Agent, &cluster.into()).await?;
         let change = Change {
             by,
             action: Action::CreatePrincipal,

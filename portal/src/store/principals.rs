@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::{
     Store, StoreError,
     audit::{Action, By, Change},
+    roles::RoleRecord,
     rows::{broken, timestamp},
 };
 use crate::identity::{
@@ -131,12 +132,11 @@ impl Store {
             }
             proof => prove(&mut transaction, id, proof).await?,
         }
-        let id = id.to_string();
-        assign(&mut transaction, &id, role, scope).await?;
+        assign(&mut transaction, id, role, scope).await?;
         let change = Change {
             by,
             action: Action::CreatePrincipal,
-            resource: &resource(&id),
+            resource: &resource(&id.to_string()),
             before: None,
             after: Some(json!({
                 "name": name, "role": role.as_str(), "scope": scope.as_str(), "proof": proof.0,
@@ -144,81 +144,6 @@ impl Store {
         };
         change.record(&self.sealing, &mut transaction).await?;
         transaction.commit().await?;
-        Ok(true)
-    }
-
-    /// Gives a principal another role, from the next request on.
-    ///
-    /// # Errors
-    /// When the database cannot be written, or there is no such principal.
-    pub async fn assign_role(
-        &self,
-        principal: Uuid,
-        role: Role,
-        scope: &Scope,
-    ) -> Result<(), StoreError> {
-        let mut transaction = self.database.begin("principals").await?;
-        let principal = principal.to_string();
-        assign(&mut transaction, &principal, role, scope).await?;
-        let change = Change {
-            by: &By::command_line(),
-            action: Action::AssignRole,
-            resource: &assignment(scope, &principal),
-            before: None,
-            after: Some(json!({"role": role.as_str()})),
-        };
-        change.record(&self.sealing, &mut transaction).await?;
-        transaction.commit().await?;
-        Ok(())
-    }
-
-    /// Takes a role away, from the next request on; whether it had that one.
-    ///
-    /// # Errors
-    /// When the database cannot be written.
-    pub async fn withdraw_role(
-        &self,
-        principal: Uuid,
-        role: Role,
-        scope: &Scope,
-    ) -> Result<bool, StoreError> {
-        let mut transaction = self.database.begin("principals").await?;
-        let (principal, by) = (principal.to_string(), By::command_line());
-        let had = self
-            .withdraw(&mut transaction, &principal, role, scope, &by)
-            .await?;
-        transaction.commit().await?;
-        Ok(had)
-    }
-
-    async fn withdraw(
-        &self,
-        connection: &mut AnyConnection,
-        principal: &str,
-        role: Role,
-        scope: &Scope,
-        by: &By,
-    ) -> Result<bool, StoreError> {
-        let done = sqlx::query(
-            "DELETE FROM role_assignment \
-             WHERE principal = $1 AND role = $2 AND lower(scope) = lower($3)",
-        )
-        .bind(principal)
-        .bind(role.as_str())
-        .bind(scope.as_str())
-        .execute(&mut *connection)
-        .await?;
-        if done.rows_affected() == 0 {
-            return Ok(false);
-        }
-        let change = Change {
-            by,
-            action: Action::WithdrawRole,
-            resource: &assignment(scope, principal),
-            before: Some(json!({"role": role.as_str()})),
-            after: None,
-        };
-        change.record(&self.sealing, connection).await?;
         Ok(true)
     }
 
@@ -336,12 +261,6 @@ pub(super) fn resource(id: &str) -> String {
     format!("/providers/Gitmoor.Portal/principals/{id}")
 }
 
-/// What it calls a role of a principal: a resource of the scope, as in ARM.
-fn assignment(scope: &Scope, principal: &str) -> String {
-    let scope = scope.as_str().trim_end_matches('/');
-    format!("{scope}/providers/Microsoft.Authorization/roleAssignments/{principal}")
-}
-
 /// Makes a principal that has nothing yet.
 pub(super) async fn insert(
     connection: &mut AnyConnection,
@@ -390,22 +309,20 @@ pub(super) async fn prove(
     .map(drop)
 }
 
+/// Gives a new principal its first role.
 pub(super) async fn assign(
     connection: &mut AnyConnection,
-    principal: &str,
+    principal: Uuid,
     role: Role,
     scope: &Scope,
 ) -> Result<(), sqlx::Error> {
-    sqlx::query(
-        "INSERT INTO role_assignment (principal, role, scope) VALUES ($1, $2, $3) \
-         ON CONFLICT DO NOTHING",
-    )
-    .bind(principal)
-    .bind(role.as_str())
-    .bind(scope.as_str())
-    .execute(connection)
-    .await
-    .map(drop)
+    let record = RoleRecord {
+        id: Uuid::new_v4(),
+        principal,
+        role,
+        scope: scope.clone(),
+    };
+    record.insert(connection).await
 }
 
 fn read_id(row: &AnyRow) -> Result<Uuid, StoreError> {

@@ -150,7 +150,7 @@ impl Store {
                 principals::insert(&mut transaction, id, ADMINISTRATOR).await?;
                 let everywhere = Scope::EVERYWHERE;
                 let text = id.to_string();
-                principals::assign(&mut transaction, &text, Role::Owner, &everywhere).await?;
+                principals::assign(&mut transaction, id, Role::Owner, &everywhere).await?;
                 let change = Change {
                     by: &By::named("the first sign-in link"),
                     action: Action::CreatePrincipal,

@@ -183,7 +183,10 @@ async fn who_may_do_what_is_told_and_a_scope_shows_what_lies_in_it() {
     }
     let of_cluster = log(&server, CLUSTER).await;
     assert_eq!(of_cluster, everywhere[1..2]);
-    assert_eq!(of_cluster[0].after, Some(json!({"role": "owner"})));
+    assert_eq!(
+        of_cluster[0].after,
+        Some(json!({"role": "owner", "principal": bob.id()}))
+    );
     assert_eq!(log(&server, "/subscriptions/s").await, []);
     let later = Timestamp(Timestamp::now().0 + std::time::Duration::from_secs(60));
     let none = server.store.audit(&"/".parse().unwrap(), later, 10).await;

@@ -1,5 +1,6 @@
 //! The OpenAPI document: anyone may read it, and what it says of api-versions is what is answered.
 
+use gitmoor_portal::identity::Role;
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
 
@@ -15,6 +16,7 @@ fn filled(path: &str, document: &Value) -> String {
             "{clusterRp}" => parts[6],
             "{clusterResourceName}" => parts[7],
             "{clusterName}" => parts[8],
+            "{roleAssignmentName}" | "{roleDefinitionId}" => "8e3af657-a8ff-443c-a75c-2fe8c4bcb635",
             "{namespace}" => document["components"]["parameters"]["namespace"]["schema"]["enum"][0]
                 .as_str()
                 .unwrap(),
@@ -44,7 +46,7 @@ async fn anyone_is_told_what_there_is() {
 #[tokio::test]
 async fn the_api_versions_of_the_document_are_those_that_are_answered() {
     let server = Server::start().await;
-    let alice = server.contributor().await;
+    let alice = server.principal("/", Role::Owner).await;
     let document = alice.get("/openapi.json").await.body;
     let mut asked = 0;
     for (path, operations) in document["paths"].as_object().unwrap() {

@@ -10,7 +10,13 @@ use super::server::{
 
 const URL: &str = "https://git.example.net/blue/deploy.git";
 
-/// Every call there is, and one that there is not.
+const ONE_ROLE: &str = "/0a1b2c3d-0000-4000-8000-000000000000?api-version=2022-04-01";
+
+fn role_path(rest: &str) -> String {
+    format!("{CLUSTER}/providers/Microsoft.Authorization/roleAssignments{rest}")
+}
+
+/// Every kind of call there is, and one that there is not.
 fn calls() -> Vec<(Method, String)> {
     let operations =
         format!("/providers/Microsoft.KubernetesConfiguration/operations?api-version={VERSION}");
@@ -22,6 +28,9 @@ fn calls() -> Vec<(Method, String)> {
         (Method::DELETE, versioned(CLUSTER, "blue")),
         (Method::GET, data_plane(CLUSTER)),
         (Method::PUT, format!("{}/blue/status", data_plane(CLUSTER))),
+        (Method::GET, role_path("?api-version=2022-04-01")),
+        (Method::PUT, role_path(ONE_ROLE)),
+        (Method::DELETE, role_path(ONE_ROLE)),
         (Method::GET, "/nothing".to_owned()),
     ]
 }
@@ -78,56 +87,61 @@ async fn a_token_reaches_what_it_was_made_for_and_no_more() {
     let other_group = group.replace("edge", "edg");
     let principal = async |scope: &str, role| server.principal(scope, role).await;
     // Of each caller: the answers to the calls above, in their order.
-    let table: [(&str, Caller, [u16; 8]); 10] = [
+    let table: [(&str, Caller, [u16; 11]); 11] = [
         (
             "owner of the subscription",
             principal(SUBSCRIPTION, Role::Owner).await,
-            [200, 200, 404, 201, 200, 403, 403, 404],
+            [200, 200, 404, 201, 200, 403, 403, 200, 400, 204, 404],
+        ),
+        (
+            "owner of the cluster",
+            principal(CLUSTER, Role::Owner).await,
+            [200, 200, 404, 201, 200, 403, 403, 200, 400, 204, 404],
         ),
         (
             "contributor of the subscription",
             principal(SUBSCRIPTION, Role::Contributor).await,
-            [200, 200, 404, 201, 200, 403, 403, 404],
+            [200, 200, 404, 201, 200, 403, 403, 200, 403, 403, 404],
         ),
         (
             "contributor of the group, in another case",
             principal(&group.to_uppercase(), Role::Contributor).await,
-            [200, 200, 404, 201, 200, 403, 403, 404],
+            [200, 200, 404, 201, 200, 403, 403, 200, 403, 403, 404],
         ),
         (
             "contributor of the cluster",
             principal(CLUSTER, Role::Contributor).await,
-            [200, 200, 404, 201, 200, 403, 403, 404],
+            [200, 200, 404, 201, 200, 403, 403, 200, 403, 403, 404],
         ),
         (
             "reader of the cluster",
             principal(CLUSTER, Role::Reader).await,
-            [200, 200, 404, 403, 403, 403, 403, 404],
+            [200, 200, 404, 403, 403, 403, 403, 200, 403, 403, 404],
         ),
         (
             "contributor of another subscription",
             principal("/subscriptions/3f1", Role::Contributor).await,
-            [200, 403, 403, 403, 403, 403, 403, 404],
+            [200, 403, 403, 403, 403, 403, 403, 403, 403, 403, 404],
         ),
         (
             "contributor of another group",
             principal(&other_group, Role::Contributor).await,
-            [200, 403, 403, 403, 403, 403, 403, 404],
+            [200, 403, 403, 403, 403, 403, 403, 403, 403, 403, 404],
         ),
         (
             "contributor of another cluster",
             principal(OTHER_CLUSTER, Role::Contributor).await,
-            [200, 403, 403, 403, 403, 403, 403, 404],
+            [200, 403, 403, 403, 403, 403, 403, 403, 403, 403, 404],
         ),
         (
             "agent of the cluster",
             server.agent(&CLUSTER.to_lowercase()).await,
-            [403, 403, 403, 403, 403, 200, 404, 404],
+            [403, 403, 403, 403, 403, 200, 404, 403, 403, 403, 404],
         ),
         (
             "agent of another cluster",
             server.agent(OTHER_CLUSTER).await,
-            [403, 403, 403, 403, 403, 403, 403, 404],
+            [403, 403, 403, 403, 403, 403, 403, 403, 403, 403, 404],
         ),
     ];
     for (who, caller, wanted) in table {

@@ -1,6 +1,7 @@
 //! What can be called: by path and method, in which api-versions, with what body and what answers.
 
 mod clusters;
+mod roles;
 mod surroundings;
 
 use serde_json::{Map, Value, json};
@@ -18,7 +19,7 @@ pub(super) struct Operation {
     pub(super) path: String,
     pub(super) method: &'static str,
     /// As ARM's own documents call it, which is what clients call it too.
-    pub(super) id: &'static str,
+    pub(super) id: String,
     summary: &'static str,
     parameters: Vec<Value>,
     body: Option<Value>,
@@ -29,7 +30,7 @@ pub(super) struct Operation {
 fn operation(
     method: &'static str,
     path: impl Into<String>,
-    id: &'static str,
+    id: impl Into<String>,
     summary: &'static str,
 ) -> Operation {
     let path = path.into();
@@ -40,7 +41,7 @@ fn operation(
     Operation {
         path,
         method,
-        id,
+        id: id.into(),
         summary,
         parameters,
         body: None,
@@ -157,6 +158,7 @@ pub(super) fn all() -> Vec<Operation> {
         clusters::clusters(),
         clusters::configurations(),
         clusters::flux(),
+        roles::roles(),
     ]
     .into_iter()
     .flatten()

@@ -5,13 +5,16 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::schemas::{FLUX_NAME, NAME};
-use crate::api::providers::PROVIDERS;
+use crate::{api::providers::PROVIDERS, identity::Role};
 
 /// A part of an ARM id: nothing that a URL would have to escape, and not only dots.
 const SEGMENT: &str = "^[.]*[A-Za-z0-9_()-][A-Za-z0-9._()-]*$";
 
 /// ARM's own dates, of which little depends.
 const ANY_VERSION: &str = "^[0-9]{4}-[0-9]{2}-[0-9]{2}(-(preview|privatepreview|alpha|beta|rc))?$";
+
+/// A GUID as ARM writes it.
+const GUID: &str = "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$";
 
 /// All of them, by their names in the document.
 pub(super) fn all(tenant: Uuid) -> Value {
@@ -32,6 +35,7 @@ pub(super) fn all(tenant: Uuid) -> Value {
         .map(|(provider, _)| *provider)
         .collect();
     let types: Vec<&str> = CLUSTER_TYPES.iter().map(|(_, kind)| *kind).collect();
+    let definitions: Vec<Uuid> = Role::ALL.into_iter().filter_map(Role::definition).collect();
     let namespaces: Vec<&str> = PROVIDERS.iter().map(|one| one.namespace).collect();
     json!({
         "subscriptionId": path("subscriptionId", segment()),
@@ -56,6 +60,20 @@ pub(super) fn all(tenant: Uuid) -> Value {
             "fluxConfigurationName",
             json!({"type": "string", "pattern": FLUX_NAME, "minLength": 1, "maxLength": MAX_NAME}),
         ),
+        "roleAssignmentName": path("roleAssignmentName", json!({"type": "string", "format": "uuid", "pattern": GUID})),
+        "roleDefinitionId": path("roleDefinitionId", json!({"type": "string", "enum": definitions})),
+        "roleAssignmentFilter": {
+            "name": "$filter",
+            "in": "query",
+            "description": "Such as `atScope()`, for what is given there and above.",
+            "schema": {"type": "string", "pattern": format!("^(atScope\\(\\)|principalId eq '{uuid}'|assignedTo\\('{uuid}'\\))?$", uuid = &GUID[1..GUID.len() - 1])},
+        },
+        "roleDefinitionFilter": {
+            "name": "$filter",
+            "in": "query",
+            "description": "Such as `roleName eq 'Reader'`.",
+            "schema": {"type": "string", "pattern": "^((roleName|type) eq '[A-Za-z ]+')?$"},
+        },
         "tenant": path("tenant", json!({"type": "string", "enum": ["adfs", tenant]})),
         "anyVersion": version(&json!({"type": "string", "pattern": ANY_VERSION})),
         "skipToken": {

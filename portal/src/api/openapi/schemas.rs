@@ -4,6 +4,7 @@
 mod configurations;
 mod directory;
 mod flux;
+mod roles;
 
 use serde_json::{Map, Value, json};
 
@@ -31,6 +32,7 @@ pub(super) fn all(url: &str) -> Map<String, Value> {
         connected_clusters(),
         configurations::all(),
         flux::all(),
+        roles::all(),
     ];
     let mut all = Map::new();
     for group in groups {

@@ -59,7 +59,7 @@ impl Store {
                 continue;
             }
             for one in gone {
-                self.withdraw(connection, &holder, one.role, &one.scope, by)
+                self.withdraw(connection, id, one.role, &one.scope, by)
                     .await?;
             }
         }

@@ -5,6 +5,7 @@ use std::fs;
 
 use anyhow::{Context as _, Result, ensure};
 use gitmoor_clients::{SUBSCRIPTION, Site, program, run};
+use gitmoor_portal::identity::Role;
 
 const PROVIDER: &str = "Microsoft.KubernetesConfiguration";
 
@@ -59,6 +60,7 @@ async fn az_works_with_the_portal_as_a_cloud_of_its_own() -> Result<()> {
 
     groups_and_clusters(&az).await?;
     configurations(&az).await?;
+    roles(&az).await?;
     az.run(&["group", "delete", "--name", "edge", "--yes"])
         .await?;
     let exists = az.run(&["group", "exists", "--name", "edge"]).await?;
@@ -75,6 +77,33 @@ async fn az_works_with_the_portal_as_a_cloud_of_its_own() -> Result<()> {
         .refused(&["group", "create", "-n", "lab", "-l", "westeurope"])
         .await?;
     ensure!(denied.contains("AuthorizationFailed"), "{denied}");
+    Ok(())
+}
+
+/// Someone is made on the portal's own database and gets a role from an owner.
+async fn roles(az: &Az<'_>) -> Result<()> {
+    let elsewhere = "/subscriptions/elsewhere".parse()?;
+    let store = &az.0.store;
+    let bob = store
+        .create_principal("bob", &elsewhere, Role::Reader)
+        .await?;
+    let bob = bob.id().to_string();
+    let scope = format!("/subscriptions/{SUBSCRIPTION}/resourceGroups/edge");
+    let to = ["--assignee-object-id", &bob, "--scope", &scope];
+    let kind = ["--assignee-principal-type", "ServicePrincipal"];
+    let create = ["role", "assignment", "create", "--role", "Reader"];
+    let create = [&create[..], &to, &kind, &["--query", "id"]].concat();
+    let id = az.run(&create).await?;
+    // It is there already, which is no fault.
+    assert_eq!(az.run(&create).await?, id);
+    let list = ["role", "assignment", "list"];
+    let query = ["--query", "[].roleDefinitionName"];
+    let listed = az.run(&[&list[..], &to, &query].concat()).await?;
+    assert_eq!(listed.trim(), "Reader");
+    let delete = ["role", "assignment", "delete", "--ids", id.trim()];
+    az.run(&delete).await?;
+    let listed = az.run(&[&list[..], &to, &query].concat()).await?;
+    assert_eq!(listed.trim(), "");
     Ok(())
 }
 

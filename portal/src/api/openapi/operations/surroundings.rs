@@ -177,6 +177,7 @@ pub(super) fn arm() -> Vec<Operation> {
         let id = match provider.namespace {
             "Microsoft.KubernetesConfiguration" => "Operations_List",
             "Microsoft.Kubernetes" => "Operations_ListKubernetes",
+            "Microsoft.Authorization" => "Operations_ListAuthorization",
             _ => "Operations_ListResources",
         };
         found.push(
