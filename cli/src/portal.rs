@@ -3,6 +3,7 @@
 mod audit;
 mod backup;
 mod enrol;
+mod keys;
 mod principal;
 
 use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
@@ -27,6 +28,9 @@ Examples:
     | kubectl --context c1 apply --server-side -f -
   gitmoor portal token 5f1c0de0-...
   gitmoor portal link 5f1c0de0-...
+  gitmoor portal principal secret add 5f1c0de0-... --days 90
+  gitmoor portal principal sign-out 5f1c0de0-...
+  gitmoor portal keys rotate
   gitmoor portal audit --days 7 --scope /subscriptions/s1/resourceGroups/g1
   gitmoor portal backup /backup/portal-2026-11-24.jsonl
   gitmoor portal --data-directory /var/lib/another restore /backup/portal-2026-11-24.jsonl")]
@@ -54,6 +58,9 @@ enum Command {
     Token(principal::Token),
     /// Prints a link that signs one of them in to the page, once, within a day.
     Link(principal::Link),
+    /// The keys that tokens are signed with.
+    #[command(subcommand)]
+    Keys(keys::Keys),
     Audit(audit::Audit),
     Enrol(enrol::Enrol),
     Backup(backup::Backup),
@@ -80,6 +87,7 @@ pub(crate) fn run(arguments: Portal) -> anyhow::Result<ExitCode> {
                     Command::Backup(backup) => backup.run(&settings).await,
                     Command::Restore(restore) => restore.run(&settings).await,
                     Command::Link(link) => link.run(settings).await,
+                    Command::Keys(keys) => keys.run(&settings).await,
                 }
             };
             tokio::select! {

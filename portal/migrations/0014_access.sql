@@ -7,3 +7,10 @@ UPDATE role_assignment SET id = substr(principal, 1, 24) || substr(CAST(10000000
         < role_assignment.principal || ' ' || role_assignment.role || ' ' || role_assignment.scope
 ) AS TEXT), 2);
 CREATE UNIQUE INDEX role_assignment_id ON role_assignment (id);
+
+-- When a secret ends; never, when there is nothing.
+ALTER TABLE credential ADD COLUMN expires_at TEXT;
+
+-- JSON of when and by whom the database was restored from a backup, until the audit log says so: a restore needs no key to
+-- seal an entry with.
+ALTER TABLE portal ADD COLUMN restored TEXT;

@@ -18,6 +18,7 @@ pub use encryption::{Encryption, EncryptionError, KeySource, Vault};
 pub use server::{Error, Portal, run};
 pub use settings::{GitHost, Limits, Rate, Settings, Throttling, TlsSettings};
 pub use store::{
-    AuditEntry, BackupError, Location, LocationError, Store, StoreError, back_up, restore,
+    AuditEntry, BackupError, Credential, Location, LocationError, Store, StoreError, back_up,
+    restore,
 };
 pub use tls::TlsError;

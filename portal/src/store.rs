@@ -6,6 +6,7 @@ mod backup;
 mod changes;
 mod clusters;
 mod configurations;
+mod credentials;
 mod database;
 mod enrolments;
 mod flux;
@@ -27,13 +28,14 @@ pub use backup::{BackupError, back_up, restore};
 pub(crate) use changes::News;
 pub(crate) use clusters::{ClusterRecord, ClusterWrite};
 pub(crate) use configurations::{Condition, Page, PutError, ReportError, Written};
+pub use credentials::Credential;
 pub(crate) use flux::{FluxPart, FluxRecord, FluxWritten};
 pub(crate) use groups::{GroupRecord, GroupWrite};
 pub use location::{Location, LocationError};
 pub(crate) use presence::{OFFLINE_AFTER, Said, Seen};
 pub(crate) use roles::{RoleDelete, RoleRecord, RoleWrite};
 pub(crate) use rows::{Desired, WithReport};
-pub(crate) use sessions::SESSION_LIFETIME;
+pub(crate) use sessions::{LinkFor, SESSION_LIFETIME};
 pub(crate) use summaries::{ClusterSummary, ConfigurationSummary, Summary};
 
 use std::{io, path::PathBuf, sync::Arc};
@@ -111,6 +113,7 @@ impl Store {
         let location = settings.database();
         let database = Database::open(&location).await?;
         let sealing = sealing::Sealing::open(&database, &keys).await?;
+        backup::tell_restored(&database, &sealing).await?;
         let store = Self {
             signing: Arc::new(keys::Signing::open(&database, &sealing).await?),
             database,

@@ -15,14 +15,17 @@ enum Engine {
 mod portal {
     const ENGINE: crate::Engine = crate::Engine::Sqlite;
 
+    mod access;
     mod agent;
     mod arm;
     mod audit;
+    mod audited;
     mod backup;
     mod clusters;
     mod conditions;
     mod data_plane;
     mod durability;
+    mod ends;
     mod enrolment;
     mod flux;
     mod limits;
@@ -49,13 +52,16 @@ mod portal {
 mod on_postgres {
     const ENGINE: crate::Engine = crate::Engine::Postgres;
 
+    mod access;
     mod arm;
     mod audit;
+    mod audited;
     mod backup;
     mod clusters;
     mod conditions;
     mod data_plane;
     mod durability;
+    mod ends;
     mod enrolment;
     mod flux;
     mod log;

@@ -59,6 +59,10 @@ impl Restore {
             .await
             .with_context(|| format!("restore {}", self.file.display()))?;
         tracing::info!(rows, database = %settings.database(), "restored");
+        tracing::info!(
+            "principals, roles and secrets are as they were when the backup was made: what was taken back \
+             since is there again; see `gitmoor portal principal list` and `gitmoor portal audit`"
+        );
         Ok(())
     }
 }

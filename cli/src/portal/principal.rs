@@ -50,10 +50,44 @@ pub(crate) enum Principal {
     Assign(Assignment),
     /// Takes a role away, from the next request on.
     Withdraw(Assignment),
+    /// What it proves itself by: secrets and certificates.
+    #[command(subcommand)]
+    Secret(Secret),
+    /// Signs one out of every browser, and takes its links back that nobody has used. For its tokens
+    /// there is `gitmoor portal keys rotate`.
+    SignOut {
+        /// The id, as `list` shows it.
+        id: Uuid,
+    },
     /// Deletes one, from the next request on.
     Delete {
         /// The id, as `list` shows it.
         id: Uuid,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Secret {
+    /// Lists its secrets and certificates: their ids, kinds, when they were added and when they end.
+    List {
+        /// The principal's id.
+        id: Uuid,
+    },
+    /// Adds a secret beside those that it has, and prints it, this once.
+    Add {
+        /// The principal's id.
+        id: Uuid,
+        /// After how many days it ends; never, when it is not given.
+        #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+        days: Option<u16>,
+    },
+    /// Takes a secret or a certificate away. Tokens that it was given for it are good for an hour at
+    /// most, or until `gitmoor portal keys rotate`.
+    Remove {
+        /// The principal's id.
+        id: Uuid,
+        /// The secret's id, as `list` shows it.
+        secret: Uuid,
     },
 }
 
@@ -155,8 +189,47 @@ impl Principal {
                     "{id} is not {role} of {scope}: see `gitmoor portal principal list`"
                 );
             }
+            Self::Secret(secret) => secret.run(&store).await?,
+            Self::SignOut { id } => {
+                anyhow::ensure!(store.sign_out(*id).await?, unknown(*id));
+            }
             Self::Delete { id } => {
                 anyhow::ensure!(store.delete_principal(*id).await?, unknown(*id));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Secret {
+    async fn run(&self, store: &Store) -> anyhow::Result<()> {
+        match self {
+            Self::List { id } => {
+                for one in store.credentials(*id).await? {
+                    let end = one.expires_at.map(|end| format!("until {end}"));
+                    let end = end.unwrap_or_else(|| "without an end".to_owned());
+                    let (id, kind, added) = (one.id, one.kind, one.created_at);
+                    print(&format!("{id}  {kind}  {added}  {end}\n"))?;
+                }
+            }
+            Self::Add { id, days } => {
+                let lifetime = days.map(|days| Duration::from_hours(24 * u64::from(days)));
+                let added = store.add_secret(*id, lifetime).await?;
+                let (secret, added) = added.with_context(|| unknown(*id))?;
+                let made = json!({
+                    "tenantId": store.tenant(),
+                    "clientId": id,
+                    "clientSecret": secret.expose(),
+                    "secretId": added,
+                });
+                print(&format!("{made}\n"))?;
+            }
+            Self::Remove { id, secret } => {
+                let removed = store.remove_credential(*id, *secret).await?;
+                anyhow::ensure!(
+                    removed,
+                    "{id} has no secret {secret}: see `gitmoor portal principal secret list {id}`"
+                );
             }
         }
         Ok(())

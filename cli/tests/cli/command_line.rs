@@ -215,3 +215,116 @@ fn principals_are_made_listed_and_deleted() {
         2
     );
 }
+
+#[test]
+fn every_command_that_writes_is_in_the_audit_log() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("data");
+    let backup = directory.path().join("backup");
+    let (data, backup) = (data.to_str().unwrap(), backup.to_str().unwrap());
+    let portal = |arguments: &[&str]| {
+        let (code, text, log) =
+            outcome(gitmoor(&["portal", "--data-directory", data]).args(arguments));
+        assert_eq!(code, 0, "{arguments:?}: {log}");
+        (text, log)
+    };
+    let actions = || -> Vec<String> {
+        let (log, _) = portal(&["audit", "--output", "json"]);
+        let entries = log.lines().map(|line| serde_json::from_str(line).unwrap());
+        let action = |entry: Value| entry["action"].as_str().unwrap().to_owned();
+        entries.map(action).collect()
+    };
+    let (scope, cluster) = (
+        "/subscriptions/s1",
+        "/subscriptions/s1/resourceGroups/g1/providers/Microsoft.Kubernetes/connectedClusters/c1",
+    );
+    let alice = ["--name", "alice", "--scope", scope, "--role", "reader"];
+    let (made, _) = portal(&[&["principal", "create"], &alice[..]].concat());
+    let made: Value = serde_json::from_str(&made).unwrap();
+    let id = made["clientId"].as_str().unwrap();
+    let (added, _) = portal(&["principal", "secret", "add", id, "--days", "30"]);
+    let added: Value = serde_json::from_str(&added).unwrap();
+    let secret = added["secretId"].as_str().unwrap();
+    let (list, _) = portal(&["principal", "secret", "list", id]);
+    assert_eq!(list.lines().count(), 2, "{list}");
+    assert!(list.contains(&format!("{secret}  secret  ")), "{list}");
+    assert!(!list.contains(added["clientSecret"].as_str().unwrap()));
+    let role = [id, "--scope", cluster, "--role", "owner"];
+    let url = ["--url", "https://portal.example.net", "--ca", backup];
+    std::fs::write(backup, "no CA").unwrap();
+    let roles = "Microsoft.Authorization/roleAssignments";
+    let table = [
+        (
+            vec!["principal", "secret", "remove", id, secret],
+            "Gitmoor.Portal/credentials/delete",
+        ),
+        (
+            [&["principal", "assign"], &role[..]].concat(),
+            &format!("{roles}/write"),
+        ),
+        (
+            [&["principal", "withdraw"], &role[..]].concat(),
+            &format!("{roles}/delete"),
+        ),
+        (vec!["token", id], "Gitmoor.Portal/tokens/write"),
+        (vec!["link", id], "Gitmoor.Portal/signInLinks/write"),
+        (
+            vec!["principal", "sign-out", id],
+            "Gitmoor.Portal/sessions/delete",
+        ),
+        (
+            [&["enrol", cluster], &url[..]].concat(),
+            "Gitmoor.Portal/enrolments/write",
+        ),
+        (
+            vec!["principal", "create", "--cluster", cluster],
+            "Gitmoor.Portal/principals/write",
+        ),
+        (vec!["keys", "rotate"], "Gitmoor.Portal/signingKeys/write"),
+        (
+            vec!["principal", "delete", id],
+            "Gitmoor.Portal/principals/delete",
+        ),
+    ];
+    for (arguments, action) in table {
+        let before = actions().len();
+        portal(&arguments);
+        let after = actions();
+        assert!(after.len() > before, "{arguments:?}");
+        assert_eq!(after[0], action, "{arguments:?}");
+    }
+    portal(&["backup", backup]);
+    let other = directory.path().join("other");
+    let restore = [
+        "portal",
+        "--data-directory",
+        other.to_str().unwrap(),
+        "restore",
+        backup,
+    ];
+    let (code, _, log) = outcome(&mut gitmoor(&restore));
+    assert_eq!(code, 0, "{log}");
+    assert!(
+        log.contains("are as they were when the backup was made"),
+        "{log}"
+    );
+    std::fs::copy(
+        std::path::Path::new(data).join("encryption.key"),
+        other.join("encryption.key"),
+    )
+    .unwrap();
+    let audit = [
+        "portal",
+        "--data-directory",
+        other.to_str().unwrap(),
+        "audit",
+    ];
+    let (_, log, _) = outcome(&mut gitmoor(&audit));
+    assert!(
+        log.lines()
+            .next()
+            .unwrap()
+            .contains("Gitmoor.Portal/restores/write"),
+        "{log}"
+    );
+}

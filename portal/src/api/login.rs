@@ -119,7 +119,7 @@ async fn give(
         _ => false,
     };
     let token = if proven {
-        api.store.issue_token(client, None).await?
+        api.store.give_token(client).await?
     } else {
         None
     };

@@ -29,6 +29,7 @@ pub(super) fn endpoints(api: &Api, call: &Call) -> Result<Response, Refusal> {
             // The command line stops where one of these is missing; nothing answers at them.
             "graphAudience": url,
             "graph": url,
+            "microsoftGraphResourceId": url,
             "gallery": url,
             "batch": url,
             "media": url,

@@ -101,6 +101,11 @@ impl Keys {
         self.keys.get(self.signing)
     }
 
+    /// Whether these are their ids.
+    pub(crate) fn are(&self, ids: &[String]) -> bool {
+        ids.len() == self.keys.len() && ids.iter().all(|id| self.find(id).is_some())
+    }
+
     /// The key of that id.
     pub(crate) fn find(&self, id: &str) -> Option<&Key> {
         self.keys.iter().find(|key| key.id == id)

@@ -78,13 +78,13 @@ pub(super) async fn finish(pages: &Pages, call: &Call) -> Result<Response, Refus
     let person = provider.person(&attempt, &back, &code).await;
     let subject = person.map_err(|error| failed(&error))?.subject;
     let digest = provider.settings().digest(&subject);
+    let issuer = provider.settings().issuer.as_str();
     let Some(principal) = pages.store.person(&digest).await? else {
         tracing::warn!(subject, "someone signed in whom no principal is for");
-        let issuer = provider.settings().issuer.as_str();
         return Err(Refusal::unknown_person(issuer, &subject));
     };
     let then = percent_decode_str(then).decode_utf8_lossy();
-    let mut response = sign_in::begin(pages, principal, own_path(&then)).await?;
+    let mut response = sign_in::begin(pages, call, principal, issuer, own_path(&then)).await?;
     // It is good for one sign-in.
     let forget = session::set(NAME, "", 0);
     response.headers_mut().append(SET_COOKIE, forget);

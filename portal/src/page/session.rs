@@ -2,9 +2,13 @@
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use gitmoor_arm::Secret;
-use http::{HeaderMap, HeaderValue, header::COOKIE};
+use http::{
+    HeaderMap, HeaderValue,
+    header::{COOKIE, ORIGIN},
+};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
+use url::Url;
 
 use crate::{
     Store, StoreError, api::refusal::Refusal, identity::Principal, store::SESSION_LIFETIME,
@@ -31,9 +35,14 @@ impl Visitor {
     }
 
     /// Whether a form that brought this token back is one of ours.
-    pub(super) fn check(&self, headers: &HeaderMap, token: Option<&str>) -> Result<(), Refusal> {
+    pub(super) fn check(
+        &self,
+        headers: &HeaderMap,
+        base: &str,
+        token: Option<&str>,
+    ) -> Result<(), Refusal> {
         let same = |token: &str| token.as_bytes().ct_eq(self.csrf().as_bytes()).into();
-        if token.is_some_and(same) && is_from_here(headers) {
+        if token.is_some_and(same) && is_from_here(headers, base) {
             return Ok(());
         }
         Err(Refusal::foreign_form())
@@ -49,11 +58,16 @@ impl Visitor {
     }
 }
 
-/// Whether a request comes from a page of ours, as far as the browser tells.
-pub(super) fn is_from_here(headers: &HeaderMap) -> bool {
-    headers
-        .get("sec-fetch-site")
-        .is_none_or(|site| site == "same-origin")
+/// Whether a request comes from a page of ours, the portal being at `base`. Older browsers say only where
+/// a form comes from, and one that says nothing at all is not one.
+pub(super) fn is_from_here(headers: &HeaderMap, base: &str) -> bool {
+    match headers.get("sec-fetch-site") {
+        Some(site) => site == "same-origin",
+        None => headers.get(ORIGIN).is_some_and(|origin| {
+            let base = Url::parse(base).map(|url| url.origin().ascii_serialization());
+            base.is_ok_and(|base| origin == base.as_str())
+        }),
+    }
 }
 
 /// Who is signed in, if anyone.
@@ -61,14 +75,16 @@ pub(super) async fn visitor(
     store: &Store,
     headers: &HeaderMap,
 ) -> Result<Option<Visitor>, StoreError> {
-    let Some(secret) = cookie(headers, NAME) else {
+    let Some(secret) = secret(headers) else {
         return Ok(None);
     };
-    let principal = store.session(&secret).await?;
-    Ok(principal.map(|principal| Visitor {
-        principal,
-        secret: secret.into(),
-    }))
+    let principal = store.session(secret.expose()).await?;
+    Ok(principal.map(|principal| Visitor { principal, secret }))
+}
+
+/// What a browser holds of a session.
+pub(super) fn secret(headers: &HeaderMap) -> Option<Secret> {
+    cookie(headers, NAME).map(Secret::from)
 }
 
 /// The value of a cookie.

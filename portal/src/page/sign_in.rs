@@ -5,6 +5,7 @@ use axum::{
     body::{Body, to_bytes},
     response::{IntoResponse as _, Response},
 };
+use gitmoor_arm::Secret;
 use http::{
     HeaderValue, Method, StatusCode,
     header::{LOCATION, SET_COOKIE},
@@ -17,8 +18,9 @@ use super::{
     frame::{Frame, page},
     open_id,
     session::{self, Visitor},
+    text::shown,
 };
-use crate::api::refusal::Refusal;
+use crate::{api::refusal::Refusal, store::LinkFor};
 
 /// The largest form that is read of someone who is not signed in.
 const MAX_FORM: usize = 4096;
@@ -38,6 +40,10 @@ struct SignIn {
 struct Link {
     frame: Frame,
     code: String,
+    /// Whom it signs in; nothing when it makes the first owner.
+    whose: Option<String>,
+    /// Who is signed in in this browser.
+    now: Option<String>,
 }
 
 /// Answers what is open to anyone.
@@ -52,11 +58,20 @@ pub(super) async fn answer(
         Route::Link if call.method == Method::POST => redeem(pages, call, body).await,
         Route::Link => {
             let code = call.parameter("code").unwrap_or_default();
-            if !pages.store.is_sign_in_link(&code).await? {
-                return Err(Refusal::used_link());
-            }
+            let link = pages.store.sign_in_link(&code).await?;
+            let link = link.ok_or_else(Refusal::used_link)?;
+            let visitor = session::visitor(&pages.store, &call.headers).await?;
+            let link = Link {
+                frame,
+                code,
+                whose: match link {
+                    LinkFor::Principal(name) => Some(shown(&name)),
+                    LinkFor::FirstOne => None,
+                },
+                now: visitor.map(|visitor| shown(&visitor.principal.name)),
+            };
             // Not used up yet: what looks at links before people do must not take it from them.
-            Ok(page(StatusCode::OK, &Link { frame, code }))
+            Ok(page(StatusCode::OK, &link))
         }
         Route::SignInWith => open_id::begin(pages, call).await,
         Route::Callback => open_id::finish(pages, call).await,
@@ -69,19 +84,28 @@ pub(super) async fn answer(
 }
 
 async fn redeem(pages: &Pages, call: &Call, body: Body) -> Result<Response, Refusal> {
-    if !session::is_from_here(&call.headers) {
+    if !session::is_from_here(&call.headers, &pages.base(call)?) {
         return Err(Refusal::foreign_form());
     }
     let form = read(body, MAX_FORM).await?;
     let code = field(&form, "code").unwrap_or_default();
     let principal = pages.store.redeem_sign_in_link(code).await?;
     let principal = principal.ok_or_else(Refusal::used_link)?;
-    begin(pages, principal, "/").await
+    begin(pages, call, principal, "a sign-in link", "/").await
 }
 
 /// Signs someone in, and sends them on.
-pub(super) async fn begin(pages: &Pages, principal: Uuid, then: &str) -> Result<Response, Refusal> {
-    let secret = pages.store.begin_session(principal).await?;
+pub(super) async fn begin(
+    pages: &Pages,
+    call: &Call,
+    principal: Uuid,
+    with: &str,
+    then: &str,
+) -> Result<Response, Refusal> {
+    let until_now = session::secret(&call.headers);
+    let until_now = until_now.as_ref().map(Secret::expose);
+    let begun = pages.store.begin_session(principal, with, until_now);
+    let secret = begun.await?.ok_or_else(Refusal::old_sign_in)?;
     tracing::info!(%principal, "someone has signed in");
     let mut response = see_other(then);
     response
@@ -97,7 +121,7 @@ pub(super) async fn sign_out(
     body: Body,
 ) -> Result<Response, Refusal> {
     let form = read(body, MAX_FORM).await?;
-    visitor.check(&call.headers, field(&form, "csrf"))?;
+    visitor.check(&call.headers, &pages.base(call)?, field(&form, "csrf"))?;
     visitor.leave(&pages.store).await?;
     let mut response = see_other("/sign-in");
     response.headers_mut().append(SET_COOKIE, session::forget());

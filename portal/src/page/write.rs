@@ -355,7 +355,7 @@ impl Pages {
         body: Body,
     ) -> Result<Vec<(String, String)>, Refusal> {
         let sent = read(body, self.limits.body_bytes).await?;
-        visitor.check(&call.headers, field(&sent, "csrf"))?;
+        visitor.check(&call.headers, &self.base(call)?, field(&sent, "csrf"))?;
         Ok(sent)
     }
 

@@ -25,6 +25,11 @@ impl By {
         Self::named(&format!("command line of user {user}"))
     }
 
+    /// A portal that does by itself what is due.
+    pub(super) fn portal() -> Self {
+        Self::named("the portal")
+    }
+
     /// Someone who is no principal.
     pub(super) fn named(name: &str) -> Self {
         Self {
@@ -59,8 +64,17 @@ pub(super) enum Action {
     ReplaceSecret,
     AssignRole,
     WithdrawRole,
+    AddCredential,
+    RemoveCredential,
+    IssueToken,
     CreateSignInLink,
+    SignIn,
+    SignOut,
     CreateEnrolment,
+    CreateSigningKey,
+    DeleteSigningKey,
+    ChangeSealingKey,
+    Restore,
 }
 
 impl Action {
@@ -87,7 +101,16 @@ impl Action {
             Self::ReplaceSecret => "Gitmoor.Portal/principals/credentials/write",
             Self::AssignRole => "Microsoft.Authorization/roleAssignments/write",
             Self::WithdrawRole => "Microsoft.Authorization/roleAssignments/delete",
+            Self::AddCredential => "Gitmoor.Portal/credentials/write",
+            Self::RemoveCredential => "Gitmoor.Portal/credentials/delete",
+            Self::IssueToken => "Gitmoor.Portal/tokens/write",
             Self::CreateSignInLink => "Gitmoor.Portal/signInLinks/write",
+            Self::SignIn => "Gitmoor.Portal/sessions/write",
+            Self::SignOut => "Gitmoor.Portal/sessions/delete",
+            Self::CreateSigningKey => "Gitmoor.Portal/signingKeys/write",
+            Self::DeleteSigningKey => "Gitmoor.Portal/signingKeys/delete",
+            Self::ChangeSealingKey => "Gitmoor.Portal/sealingKeys/write",
+            Self::Restore => "Gitmoor.Portal/restores/write",
             Self::CreateEnrolment => "Gitmoor.Portal/enrolments/write",
         }
     }

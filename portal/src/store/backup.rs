@@ -5,6 +5,7 @@ use std::io::{BufRead, Write};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use futures::TryStreamExt as _;
+use gitmoor_arm::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
@@ -15,7 +16,10 @@ use sqlx::{
 
 use super::{
     Location, StoreError,
+    audit::{Action, By, Change},
     database::{Database, Engine},
+    rows::broken,
+    sealing::Sealing,
 };
 
 /// Every table, in an order in which rows can be put in.
@@ -276,12 +280,50 @@ async fn read(
                     return Err(malformed(number, "what comes before was changed"));
                 }
                 database.migrate_to(&mut transaction, None).await?;
+                let told = json!({
+                    "at": Timestamp::now(), "by": By::command_line().name, "rows": count,
+                });
+                sqlx::query("UPDATE portal SET restored = $1")
+                    .bind(told.to_string())
+                    .execute(&mut *transaction)
+                    .await?;
                 transaction.commit().await?;
                 return Ok(count);
             }
         }
     }
     Err(malformed(count + 1, "the end is missing"))
+}
+
+/// Writes down that the database comes from a backup, once it can be sealed.
+pub(super) async fn tell_restored(
+    database: &Database,
+    sealing: &Sealing,
+) -> Result<(), StoreError> {
+    let query = "SELECT restored FROM portal WHERE restored IS NOT NULL";
+    let told: Option<String> = sqlx::query_scalar(query)
+        .fetch_optional(&database.readers)
+        .await?;
+    let Some(told) = told else { return Ok(()) };
+    let mut transaction = database.begin("restore").await?;
+    let done = sqlx::query("UPDATE portal SET restored = NULL WHERE restored IS NOT NULL")
+        .execute(&mut *transaction)
+        .await?;
+    // Another process may have been first.
+    if done.rows_affected() == 0 {
+        return Ok(());
+    }
+    let told: Value = serde_json::from_str(&told).map_err(|error| broken("restored", error))?;
+    let change = Change {
+        by: &By::named(told["by"].as_str().unwrap_or_default()),
+        action: Action::Restore,
+        resource: "/providers/Gitmoor.Portal/restores",
+        before: None,
+        after: Some(json!({"at": told["at"], "rows": told["rows"]})),
+    };
+    change.record(sealing, &mut transaction).await?;
+    transaction.commit().await?;
+    Ok(())
 }
 
 /// Whether it could be a row.

@@ -7,12 +7,15 @@ use std::{
 };
 
 use gitmoor_arm::Timestamp;
-use sqlx::Row as _;
+use serde_json::json;
+use sqlx::{AnyConnection, Row as _};
 use uuid::Uuid;
 
 use super::{
     Store, StoreError,
+    audit::{Action, By, Change},
     database::Database,
+    principals,
     rows::{broken, timestamp},
     sealing::Sealing,
 };
@@ -91,27 +94,83 @@ impl Store {
         Ok(())
     }
 
+    /// The keys as they are in the database: another process may have made one, or ended one.
+    async fn current_keys(&self) -> Result<Arc<Keys>, StoreError> {
+        let ids: Vec<String> = sqlx::query_scalar("SELECT id FROM signing_key")
+            .fetch_all(&self.database.readers)
+            .await?;
+        if !self.keys().are(&ids) {
+            self.refresh_keys().await?;
+        }
+        Ok(self.keys())
+    }
+
+    /// Makes another key, which signs from now on, and ends all others: every token that they signed is
+    /// refused from the next request on, by every portal of the database.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub async fn rotate_keys(&self) -> Result<(), StoreError> {
+        let by = By::command_line();
+        let mut transaction = self.database.begin("keys").await?;
+        let old: Vec<String> = sqlx::query_scalar("DELETE FROM signing_key RETURNING id")
+            .fetch_all(&mut *transaction)
+            .await?;
+        for id in old {
+            audit(&self.sealing, &mut transaction, &by, &id, Done::Deleted).await?;
+        }
+        make(&self.sealing, &mut transaction, &by, Timestamp::now()).await?;
+        transaction.commit().await?;
+        self.refresh_keys().await
+    }
+
     /// A token of a principal, signed without any proof of who asks: for those who hold the
     /// database. It is good for an hour, or for `lifetime`, at most a day; nothing when there is no
     /// such principal.
     ///
     /// # Errors
-    /// When the database cannot be read.
+    /// When the database cannot be read or written.
     pub async fn issue_token(
         &self,
         principal: Uuid,
         lifetime: Option<Duration>,
     ) -> Result<Option<Token>, StoreError> {
-        if self.principal(principal).await?.is_none() {
-            return Ok(None);
-        }
         let lifetime = lifetime
             .and_then(|lifetime| lifetime.try_into().ok())
             .map_or(LIFETIME, |lifetime: time::Duration| {
                 lifetime.min(LONGEST_LIFETIME)
             });
-        let now = Timestamp::now();
-        identity::issue(&self.keys(), self.tenant(), principal, lifetime, now)
+        let Some(token) = self.sign(principal, lifetime).await? else {
+            return Ok(None);
+        };
+        let mut transaction = self.database.begin("principals").await?;
+        let change = Change {
+            by: &By::command_line(),
+            action: Action::IssueToken,
+            resource: &principals::resource(&principal.to_string()),
+            before: None,
+            after: Some(json!({"minutes": lifetime.whole_minutes()})),
+        };
+        change.record(&self.sealing, &mut transaction).await?;
+        transaction.commit().await?;
+        Ok(Some(token))
+    }
+
+    /// The token of a principal that has proven itself, if it is still there.
+    pub(crate) async fn give_token(&self, principal: Uuid) -> Result<Option<Token>, StoreError> {
+        self.sign(principal, LIFETIME).await
+    }
+
+    async fn sign(
+        &self,
+        principal: Uuid,
+        lifetime: time::Duration,
+    ) -> Result<Option<Token>, StoreError> {
+        if self.principal(principal).await?.is_none() {
+            return Ok(None);
+        }
+        let (keys, now) = (self.current_keys().await?, Timestamp::now());
+        identity::issue(&keys, self.tenant(), principal, lifetime, now)
             .map(Some)
             .map_err(|error| broken("private", error))
     }
@@ -124,10 +183,14 @@ impl Store {
         if self.keys().find(&key).is_none() && self.may_reread() {
             self.refresh_keys().await?;
         }
-        match identity::verify(&self.keys(), self.tenant(), text) {
-            Some(id) => self.principal(id).await,
-            None => Ok(None),
+        let Some(id) = identity::verify(&self.keys(), self.tenant(), text) else {
+            return Ok(None);
+        };
+        // Asked only for what was signed: what anyone sends costs the database nothing.
+        if self.current_keys().await?.find(&key).is_none() {
+            return Ok(None);
         }
+        self.principal(id).await
     }
 
     fn may_reread(&self) -> bool {
@@ -145,7 +208,7 @@ impl Store {
 }
 
 async fn read(database: &Database, sealing: &Sealing) -> Result<Keys, StoreError> {
-    let now = Timestamp::now();
+    let (by, now) = (By::portal(), Timestamp::now());
     let mut transaction = database.begin("keys").await?;
     let rows = sqlx::query("SELECT id, private, created_at FROM signing_key")
         .fetch_all(&mut *transaction)
@@ -165,23 +228,66 @@ async fn read(database: &Database, sealing: &Sealing) -> Result<Keys, StoreError
     let (mut rows, due) = next_keys(rows, now);
     if due || rows.len() < before {
         if due {
-            let key = KeyRow::generate(now)
-                .map_err(|_| broken("private", "the machine gives no randomness"))?;
-            sqlx::query("INSERT INTO signing_key (id, private, created_at) VALUES ($1, $2, $3)")
-                .bind(&key.id)
-                .bind(sealing.seal("private", &key.id, &key.private)?)
-                .bind(key.created_at.to_string())
-                .execute(&mut *transaction)
-                .await?;
-            tracing::info!(key = key.id, "a key to sign tokens with was made");
-            rows.push(key);
+            rows.push(make(sealing, &mut transaction, &by, now).await?);
         }
         let oldest = rows.first().map(|row| row.created_at.to_string());
-        sqlx::query("DELETE FROM signing_key WHERE created_at < $1")
-            .bind(oldest)
-            .execute(&mut *transaction)
-            .await?;
+        let old: Vec<String> =
+            sqlx::query_scalar("DELETE FROM signing_key WHERE created_at < $1 RETURNING id")
+                .bind(oldest)
+                .fetch_all(&mut *transaction)
+                .await?;
+        for id in old {
+            audit(sealing, &mut transaction, &by, &id, Done::Deleted).await?;
+        }
         transaction.commit().await?;
     }
     Keys::read(rows, now).map_err(|_| broken("private", "a signing key cannot be read"))
+}
+
+/// Makes a key.
+async fn make(
+    sealing: &Sealing,
+    connection: &mut AnyConnection,
+    by: &By,
+    now: Timestamp,
+) -> Result<KeyRow, StoreError> {
+    let key =
+        KeyRow::generate(now).map_err(|_| broken("private", "the machine gives no randomness"))?;
+    sqlx::query("INSERT INTO signing_key (id, private, created_at) VALUES ($1, $2, $3)")
+        .bind(&key.id)
+        .bind(sealing.seal("private", &key.id, &key.private)?)
+        .bind(key.created_at.to_string())
+        .execute(&mut *connection)
+        .await?;
+    audit(sealing, connection, by, &key.id, Done::Made).await?;
+    tracing::info!(key = key.id, "a key to sign tokens with was made");
+    Ok(key)
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Done {
+    Made,
+    Deleted,
+}
+
+async fn audit(
+    sealing: &Sealing,
+    connection: &mut AnyConnection,
+    by: &By,
+    id: &str,
+    done: Done,
+) -> Result<(), StoreError> {
+    let key = Some(json!({"key": id}));
+    let (action, before, after) = match done {
+        Done::Made => (Action::CreateSigningKey, None, key),
+        Done::Deleted => (Action::DeleteSigningKey, key, None),
+    };
+    let change = Change {
+        by,
+        action,
+        resource: "/providers/Gitmoor.Portal/signingKeys",
+        before,
+        after,
+    };
+    change.record(sealing, connection).await
 }

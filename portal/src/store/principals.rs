@@ -13,13 +13,11 @@ use super::{
     roles::RoleRecord,
     rows::{broken, timestamp},
 };
-use crate::identity::{
-    Assignment, Certificate, ClientSecret, Digest, OpenId, Principal, Role, Scope,
-};
+use crate::identity::{Assignment, Certificate, ClientSecret, OpenId, Principal, Role, Scope};
 
 /// The kind of credential that is the digest of a secret.
 pub(super) const SECRET: &str = "secret";
-const CERTIFICATE: &str = "certificate";
+pub(super) const CERTIFICATE: &str = "certificate";
 
 /// That a person is who an OpenID provider says.
 const SUBJECT: &str = "subject";
@@ -130,7 +128,7 @@ impl Store {
                     return Ok(false);
                 }
             }
-            proof => prove(&mut transaction, id, proof).await?,
+            proof => drop(prove(&mut transaction, id, proof).await?),
         }
         assign(&mut transaction, id, role, scope).await?;
         let change = Change {
@@ -214,31 +212,12 @@ impl Store {
         change.record(&self.sealing, connection).await?;
         Ok(true)
     }
-
-    /// Whether this is a secret of that principal.
-    pub(crate) async fn has_secret(&self, id: Uuid, secret: &str) -> Result<bool, StoreError> {
-        let given = Digest::of(secret);
-        let kept = self.credentials(id, SECRET).await?;
-        Ok(kept.iter().any(|kept| given.matches(kept)))
-    }
-
-    /// The certificates of that principal.
-    pub(crate) async fn certificates(&self, id: Uuid) -> Result<Vec<Certificate>, StoreError> {
-        let kept = self.credentials(id, CERTIFICATE).await?;
-        Ok(kept.into_iter().map(Certificate::from_der).collect())
-    }
-
-    async fn credentials(&self, id: Uuid, kind: &str) -> Result<Vec<Vec<u8>>, StoreError> {
-        sqlx::query_scalar("SELECT value FROM credential WHERE principal = $1 AND kind = $2")
-            .bind(id.to_string())
-            .bind(kind)
-            .fetch_all(&self.database.readers)
-            .await
-            .map_err(StoreError::from)
-    }
 }
 
-async fn find(connection: &mut AnyConnection, id: Uuid) -> Result<Option<Principal>, StoreError> {
+pub(super) async fn find(
+    connection: &mut AnyConnection,
+    id: Uuid,
+) -> Result<Option<Principal>, StoreError> {
     let rows = sqlx::query(
         "SELECT p.id, p.name, p.created_at, r.role, r.scope FROM principal p \
          LEFT JOIN role_assignment r ON r.principal = p.id WHERE p.id = $1",
@@ -289,24 +268,25 @@ pub(super) async fn forget_secrets(
         .map(drop)
 }
 
-/// Gives a principal a credential: its kind and what is kept of it.
+/// Gives a principal a credential, of a kind and what is kept of it; the credential's id.
 pub(super) async fn prove(
     connection: &mut AnyConnection,
     principal: Uuid,
     (kind, value): (&str, &[u8]),
-) -> Result<(), sqlx::Error> {
+) -> Result<Uuid, sqlx::Error> {
+    let id = Uuid::new_v4();
     sqlx::query(
         "INSERT INTO credential (id, principal, kind, value, created_at) \
          VALUES ($1, $2, $3, $4, $5)",
     )
-    .bind(Uuid::new_v4().to_string())
+    .bind(id.to_string())
     .bind(principal.to_string())
     .bind(kind)
     .bind(value)
     .bind(Timestamp::now().to_string())
     .execute(connection)
-    .await
-    .map(drop)
+    .await?;
+    Ok(id)
 }
 
 /// Gives a new principal its first role.

@@ -5,11 +5,13 @@ use std::{fmt, sync::Arc};
 
 use gitmoor_arm::Timestamp;
 use serde::{Serialize, de::DeserializeOwned};
+use serde_json::json;
 use sqlx::{AnyConnection, Row as _, any::AnyRow};
 use uuid::Uuid;
 
 use super::{
     StoreError,
+    audit::{Action, By, Change},
     database::Database,
     rows::{broken, text},
 };
@@ -55,8 +57,10 @@ impl Sealing {
         let Some(newest) = rows.last().map(|row| row.sealed_by.as_str()) else {
             let key = random::<KEY>()?;
             insert(&mut transaction, &keys.current, &key).await?;
+            let sealing = Self::of(&key);
+            sealing.audit(&mut transaction, None, Some(current)).await?;
             transaction.commit().await?;
-            return Ok(Self::of(&key));
+            return Ok(sealing);
         };
         let known = |id: &str| {
             let mut all = std::iter::once(&keys.current).chain(&keys.previous);
@@ -69,6 +73,7 @@ impl Sealing {
         let (row, master) = opened.ok_or_else(|| EncryptionError::Unknown(newest.to_owned()))?;
         let key = master.open(&row.id, &row.sealed)?;
         let key: [u8; KEY] = key.try_into().map_err(|_| EncryptionError::Forged)?;
+        let sealing = Self::of(&key);
         let has_current = rows.iter().any(|row| row.sealed_by == current);
         let takes_over = newest != current && (known(newest).is_some() || !has_current);
         let is_newest = takes_over || newest == current;
@@ -81,9 +86,17 @@ impl Sealing {
                 .bind(&row.id)
                 .execute(&mut *transaction)
                 .await?;
+            if row.sealed_by != current {
+                sealing
+                    .audit(&mut transaction, Some(&row.sealed_by), None)
+                    .await?;
+            }
             tracing::info!(key = row.sealed_by, "a key opens the database no longer");
         }
         if takes_over {
+            sealing
+                .audit(&mut transaction, Some(newest), Some(current))
+                .await?;
             insert(&mut transaction, &keys.current, &key).await?;
             tracing::info!(
                 key = current,
@@ -91,7 +104,25 @@ impl Sealing {
             );
         }
         transaction.commit().await?;
-        Ok(Self::of(&key))
+        Ok(sealing)
+    }
+
+    /// Writes down by which key of the settings the database opens, or opens no longer.
+    async fn audit(
+        &self,
+        connection: &mut AnyConnection,
+        before: Option<&str>,
+        after: Option<&str>,
+    ) -> Result<(), StoreError> {
+        let key = |id: &str| json!({"key": id});
+        let change = Change {
+            by: &By::portal(),
+            action: Action::ChangeSealingKey,
+            resource: "/providers/Gitmoor.Portal/sealingKeys",
+            before: before.map(key),
+            after: after.map(key),
+        };
+        change.record(self, connection).await
     }
 
     pub(super) fn of(key: &[u8; KEY]) -> Self {

@@ -6,13 +6,13 @@ use std::time::Duration;
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use gitmoor_arm::{Secret, Timestamp};
 use serde_json::json;
-use sqlx::Row as _;
+use sqlx::{AnyConnection, Row as _};
 use uuid::Uuid;
 
 use super::{
     Store, StoreError,
     audit::{Action, By, Change},
-    changes::News,
+    changes::{News, Told},
     principals,
     rows::broken,
 };
@@ -31,11 +31,23 @@ const LINK_LIFETIME: Duration = Duration::from_hours(24);
 const ADMINISTRATOR: &str = "administrator";
 
 impl Store {
-    /// Signs a principal in; what its browser is to hold.
-    pub(crate) async fn begin_session(&self, principal: Uuid) -> Result<Secret, StoreError> {
+    /// Signs a principal in, who proved itself `with` that; what its browser is to hold, or nothing when
+    /// the principal is gone. What the browser held until now holds no more.
+    pub(crate) async fn begin_session(
+        &self,
+        principal: Uuid,
+        with: &str,
+        until_now: Option<&str>,
+    ) -> Result<Option<Secret>, StoreError> {
         let (secret, digest) = generate()?;
         let now = Timestamp::now();
         let mut transaction = self.database.begin("sessions").await?;
+        let Some(person) = principals::find(&mut transaction, principal).await? else {
+            return Ok(None);
+        };
+        if let Some(secret) = until_now {
+            self.leave(&mut transaction, secret).await?;
+        }
         sqlx::query("DELETE FROM session WHERE expires_at < $1")
             .bind(now.to_string())
             .execute(&mut *transaction)
@@ -50,8 +62,19 @@ impl Store {
         .bind(Timestamp(now.0 + SESSION_LIFETIME).to_string())
         .execute(&mut *transaction)
         .await?;
+        let change = Change {
+            by: &(&person).into(),
+            action: Action::SignIn,
+            resource: &principals::resource(&principal.to_string()),
+            before: None,
+            after: Some(json!({"with": with})),
+        };
+        change.record(&self.sealing, &mut transaction).await?;
         transaction.commit().await?;
-        Ok(secret)
+        if until_now.is_some() {
+            self.changes.show(News::SignedOut);
+        }
+        Ok(Some(secret))
     }
 
     /// Who is signed in with this, if they still are.
@@ -68,12 +91,67 @@ impl Store {
 
     /// Signs out.
     pub(crate) async fn end_session(&self, secret: &str) -> Result<(), StoreError> {
-        sqlx::query("DELETE FROM session WHERE digest = $1")
-            .bind(Digest::of(secret).as_bytes())
-            .execute(&self.database.writer)
-            .await?;
+        let mut transaction = self.database.begin("sessions").await?;
+        self.leave(&mut transaction, secret).await?;
+        transaction.commit().await?;
         self.changes.show(News::SignedOut);
         Ok(())
+    }
+
+    async fn leave(&self, connection: &mut AnyConnection, secret: &str) -> Result<(), StoreError> {
+        let ended: Option<String> =
+            sqlx::query_scalar("DELETE FROM session WHERE digest = $1 RETURNING principal")
+                .bind(Digest::of(secret).as_bytes())
+                .fetch_optional(&mut *connection)
+                .await?;
+        let Some(id) = ended else { return Ok(()) };
+        let Some(person) = principals::find(connection, read_id(&id)?).await? else {
+            return Ok(());
+        };
+        let change = Change {
+            by: &(&person).into(),
+            action: Action::SignOut,
+            resource: &principals::resource(&id),
+            before: Some(json!({"sessions": 1})),
+            after: None,
+        };
+        change.record(&self.sealing, connection).await
+    }
+
+    /// Signs a principal out of every browser, and takes its links back that nobody has used; whether
+    /// there is such a principal. Its tokens are good until they end.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub async fn sign_out(&self, principal: Uuid) -> Result<bool, StoreError> {
+        let mut transaction = self.database.begin("sessions").await?;
+        if principals::find(&mut transaction, principal)
+            .await?
+            .is_none()
+        {
+            return Ok(false);
+        }
+        let id = principal.to_string();
+        let mut ended = [0; 2];
+        for (count, query) in ended.iter_mut().zip([
+            "DELETE FROM session WHERE principal = $1",
+            "DELETE FROM sign_in_link WHERE principal = $1",
+        ]) {
+            let done = sqlx::query(query).bind(&id).execute(&mut *transaction);
+            *count = done.await?.rows_affected();
+        }
+        let [sessions, links] = ended;
+        let change = Change {
+            by: &By::command_line(),
+            action: Action::SignOut,
+            resource: &principals::resource(&id),
+            before: Some(json!({"sessions": sessions, "links": links})),
+            after: None,
+        };
+        change.record(&self.sealing, &mut transaction).await?;
+        // Pages that are open look again, also those of other portals.
+        self.commit(transaction, Told::Shown(String::new())).await?;
+        Ok(true)
     }
 
     /// The code of a link that signs a principal in once, within a day.
@@ -112,24 +190,37 @@ impl Store {
             .await?;
         let (code, digest) = generate()?;
         insert_link(&mut transaction, &digest, None).await?;
+        let change = Change {
+            by: &By::portal(),
+            action: Action::CreateSignInLink,
+            resource: "/providers/Gitmoor.Portal/signInLinks",
+            before: None,
+            after: Some(json!({"role": Role::Owner.as_str(), "scope": "/"})),
+        };
+        change.record(&self.sealing, &mut transaction).await?;
         transaction.commit().await?;
         Ok(Some(code))
     }
 
-    /// Whether this is the code of a link that is still good.
-    pub(crate) async fn is_sign_in_link(&self, code: &str) -> Result<bool, StoreError> {
-        let row = sqlx::query("SELECT 1 FROM sign_in_link WHERE digest = $1 AND expires_at > $2")
-            .bind(Digest::of(code).as_bytes())
-            .bind(Timestamp::now().to_string())
-            .fetch_optional(&self.database.readers)
-            .await?;
-        Ok(row.is_some())
+    /// Whom the link of that code signs in, by name, if it is still good.
+    pub(crate) async fn sign_in_link(&self, code: &str) -> Result<Option<LinkFor>, StoreError> {
+        let row = sqlx::query(
+            "SELECT p.name FROM sign_in_link l LEFT JOIN principal p ON p.id = l.principal \
+             WHERE l.digest = $1 AND l.expires_at > $2",
+        )
+        .bind(Digest::of(code).as_bytes())
+        .bind(Timestamp::now().to_string())
+        .fetch_optional(&self.database.readers)
+        .await?;
+        let Some(row) = row else { return Ok(None) };
+        let name: Option<String> = row.try_get("name")?;
+        Ok(Some(name.map_or(LinkFor::FirstOne, LinkFor::Principal)))
     }
 
     /// Uses a link up: whom it signs in, if it is good.
     pub(crate) async fn redeem_sign_in_link(&self, code: &str) -> Result<Option<Uuid>, StoreError> {
         // Whoever has no link must not keep others from writing.
-        if !self.is_sign_in_link(code).await? {
+        if self.sign_in_link(code).await?.is_none() {
             return Ok(None);
         }
         let mut transaction = self.database.begin("sessions").await?;
@@ -170,8 +261,17 @@ impl Store {
     }
 }
 
+/// Whom a link signs in.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum LinkFor {
+    /// The one of this name.
+    Principal(String),
+    /// Whoever comes first, who then owns everything.
+    FirstOne,
+}
+
 /// Whether there is anyone besides agents.
-async fn readers(connection: &mut sqlx::AnyConnection) -> Result<bool, sqlx::Error> {
+async fn readers(connection: &mut AnyConnection) -> Result<bool, sqlx::Error> {
     let row = sqlx::query("SELECT 1 FROM role_assignment WHERE role <> 'agent' LIMIT 1")
         .fetch_optional(connection)
         .await?;
@@ -179,14 +279,19 @@ async fn readers(connection: &mut sqlx::AnyConnection) -> Result<bool, sqlx::Err
 }
 
 async fn insert_link(
-    connection: &mut sqlx::AnyConnection,
+    connection: &mut AnyConnection,
     digest: &Digest,
     principal: Option<&str>,
 ) -> Result<(), sqlx::Error> {
+    let now = Timestamp::now();
+    sqlx::query("DELETE FROM sign_in_link WHERE expires_at < $1")
+        .bind(now.to_string())
+        .execute(&mut *connection)
+        .await?;
     sqlx::query("INSERT INTO sign_in_link (digest, principal, expires_at) VALUES ($1, $2, $3)")
         .bind(digest.as_bytes())
         .bind(principal)
-        .bind(Timestamp(Timestamp::now().0 + LINK_LIFETIME).to_string())
+        .bind(Timestamp(now.0 + LINK_LIFETIME).to_string())
         .execute(connection)
         .await
         .map(drop)

@@ -11,7 +11,7 @@ use super::server::{
     versioned, versioned_list,
 };
 
-async fn enrol(server: &Server, token: &str, key: &str) -> Answer {
+pub(super) async fn enrol(server: &Server, token: &str, key: &str) -> Answer {
     let anyone = Caller::new(&server.url, server.ca.as_deref().unwrap(), "none");
     let body = json!({"token": token, "sealingKey": key});
     anyone
@@ -19,7 +19,7 @@ async fn enrol(server: &Server, token: &str, key: &str) -> Answer {
         .await
 }
 
-async fn token(server: &Server) -> String {
+pub(super) async fn token(server: &Server) -> String {
     let cluster = CLUSTER.parse().unwrap();
     let made = server.store.create_enrolment(&cluster, "oslo");
     made.await.unwrap().expose().to_owned()

@@ -8,5 +8,5 @@ pub(super) mod live;
 mod on_call;
 mod open_id;
 pub(super) mod reading;
-mod signing_in;
+pub(super) mod signing_in;
 mod writing;

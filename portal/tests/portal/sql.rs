@@ -19,7 +19,6 @@ impl Sql {
     }
 
     /// How many rows it changed.
-    #[allow(dead_code, reason = "not by the tests of every commit")]
     pub(super) async fn run(&self, statement: &str) -> u64 {
         let done = sqlx::query(AssertSqlSafe(statement.to_owned()))
             .execute(&self.0)

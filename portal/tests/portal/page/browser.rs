@@ -19,14 +19,14 @@ pub(in super::super) struct Browser {
 
 /// What it got.
 #[derive(Debug)]
-pub(super) struct Page {
-    pub(super) status: StatusCode,
-    pub(super) headers: HeaderMap,
-    pub(super) html: String,
+pub(in super::super) struct Page {
+    pub(in super::super) status: StatusCode,
+    pub(in super::super) headers: HeaderMap,
+    pub(in super::super) html: String,
 }
 
 impl Browser {
-    pub(super) fn new(server: &Server) -> Self {
+    pub(in super::super) fn new(server: &Server) -> Self {
         let client = client(server.ca.as_deref().unwrap());
         Self {
             client: client.redirect(Policy::none()).build().unwrap(),
@@ -42,7 +42,7 @@ impl Browser {
         Self::of_principal(server, made.unwrap().id()).await
     }
 
-    pub(super) async fn of_principal(server: &Server, id: Uuid) -> Self {
+    pub(in super::super) async fn of_principal(server: &Server, id: Uuid) -> Self {
         let mut browser = Self::new(server);
         let code = server.store.create_sign_in_link(id).await.unwrap();
         let page = browser
@@ -52,23 +52,23 @@ impl Browser {
         browser
     }
 
-    pub(super) async fn get(&mut self, path: &str) -> Page {
+    pub(in super::super) async fn get(&mut self, path: &str) -> Page {
         self.send(Method::GET, path, &[], &[]).await
     }
 
     /// The page, which must be there.
-    pub(super) async fn html(&mut self, path: &str) -> String {
+    pub(in super::super) async fn html(&mut self, path: &str) -> String {
         let page = self.get(path).await;
         assert_eq!(page.status, StatusCode::OK, "{path}: {}", page.html);
         page.html
     }
 
-    pub(super) async fn post(&mut self, path: &str, form: &[(&str, &str)]) -> Page {
+    pub(in super::super) async fn post(&mut self, path: &str, form: &[(&str, &str)]) -> Page {
         let here = [("sec-fetch-site", "same-origin")];
         self.send(Method::POST, path, form, &here).await
     }
 
-    pub(super) async fn send(
+    pub(in super::super) async fn send(
         &mut self,
         method: Method,
         path: &str,
@@ -110,7 +110,7 @@ impl Browser {
     }
 
     /// The token that forms of this browser bring back.
-    pub(super) async fn csrf(&mut self) -> String {
+    pub(in super::super) async fn csrf(&mut self) -> String {
         let html = self.html("/").await;
         let (_, rest) = html.split_once("name=\"csrf\" value=\"").unwrap();
         rest.split('"').next().unwrap().to_owned()

@@ -12,7 +12,7 @@ use super::{
 };
 
 /// A portal that nobody has signed in to yet, and the code of the link in its log.
-async fn started_with_its_link() -> (Server, String) {
+pub(in super::super) async fn started_with_its_link() -> (Server, String) {
     let (log, _guard) = Log::capture();
     let server = Server::start().await;
     let code = within(async {
@@ -52,7 +52,7 @@ async fn a_link_signs_in_once_and_looking_at_it_does_not_use_it_up() {
     let path = format!("/sign-in/link?code={}", code.expose());
     let mut browser = Browser::new(&server);
     for _ in 0..2 {
-        assert!(browser.html(&path).await.contains("signs you in, once"));
+        assert!(browser.html(&path).await.contains("signs you in as"));
         assert_eq!(browser.cookie, None);
     }
     let form = [("code", code.expose())];
@@ -79,6 +79,71 @@ async fn a_link_signs_in_once_and_looking_at_it_does_not_use_it_up() {
     let page = second.post("/sign-in/link", &form).await;
     assert_eq!(page.status, StatusCode::FORBIDDEN);
     assert_eq!(second.cookie, None);
+}
+
+#[tokio::test]
+async fn a_link_says_whom_it_signs_in_and_who_is_signed_in_and_ends_that() {
+    let server = Server::start().await;
+    let scope = SUBSCRIPTION.parse().unwrap();
+    let store = &server.store;
+    let mut bob = Browser::of(&server, "bob", SUBSCRIPTION, Role::Reader).await;
+    let ann = store.create_principal("ann", &scope, Role::Reader).await;
+    let code = store.create_sign_in_link(ann.unwrap().id()).await.unwrap();
+    let path = format!("/sign-in/link?code={}", code.expose());
+    let html = Browser::new(&server).html(&path).await;
+    assert!(html.contains("<bdi>ann</bdi>") && !html.contains("You are signed in"));
+    let html = bob.html(&path).await;
+    assert!(
+        html.contains("You are signed in as <strong><bdi>bob</bdi>"),
+        "{html}"
+    );
+    assert!(bob.html("/").await.contains("<bdi>bob</bdi>"));
+    let before = bob.cookie.clone();
+    bob.post("/sign-in/link", &[("code", code.expose())]).await;
+    assert!(bob.html("/").await.contains("<bdi>ann</bdi>"));
+    bob.cookie = before;
+    assert_eq!(bob.get("/").await.status, StatusCode::SEE_OTHER);
+}
+
+#[tokio::test]
+async fn a_form_says_that_it_comes_from_here_in_old_browsers_too() {
+    let server = Server::start().await;
+    let scope = SUBSCRIPTION.parse().unwrap();
+    let store = &server.store;
+    let ann = store.create_principal("ann", &scope, Role::Reader).await;
+    let code = store.create_sign_in_link(ann.unwrap().id()).await.unwrap();
+    let form = [("code", code.expose())];
+    let port = server.url.rsplit(':').next().unwrap();
+    let near = format!("https://localhost:{port}");
+    let plain = server.url.replace("https", "http");
+    let mut browser = Browser::new(&server);
+    for headers in [
+        &[][..],
+        &[("origin", "null")],
+        &[("origin", "https://evil.example")],
+        &[("origin", near.as_str())],
+        &[("origin", plain.as_str())],
+        &[
+            ("origin", server.url.as_str()),
+            ("sec-fetch-site", "same-site"),
+        ],
+    ] {
+        let page = browser
+            .send(Method::POST, "/sign-in/link", &form, headers)
+            .await;
+        assert_eq!(page.status, StatusCode::FORBIDDEN, "{headers:?}");
+    }
+    let own = [("origin", server.url.as_str())];
+    let page = browser
+        .send(Method::POST, "/sign-in/link", &form, &own)
+        .await;
+    assert_eq!(page.status, StatusCode::SEE_OTHER);
+    let csrf = browser.csrf().await;
+    let form = [("csrf", csrf.as_str())];
+    let page = browser.send(Method::POST, "/sign-out", &form, &[]).await;
+    assert_eq!(page.status, StatusCode::FORBIDDEN);
+    let page = browser.send(Method::POST, "/sign-out", &form, &own).await;
+    assert_eq!(page.location(), "/sign-in");
 }
 
 #[tokio::test]
@@ -188,6 +253,14 @@ async fn every_answer_carries_the_headers_that_keep_a_page_safe() {
         assert!(!policy.contains("unsafe"));
         assert_eq!(header("cache-control"), "no-store");
         assert_eq!(header("x-content-type-options"), "nosniff");
+        assert_eq!(header("x-frame-options"), "DENY");
+        assert_eq!(header("referrer-policy"), "same-origin");
+        assert_eq!(header("cross-origin-opener-policy"), "same-origin");
+        assert_eq!(header("cross-origin-resource-policy"), "same-origin");
+        assert_eq!(
+            header("strict-transport-security"),
+            "max-age=31536000; includeSubDomains"
+        );
         for inline in ["<style", "style=\"", "onclick", "<script>"] {
             assert!(!page.html.contains(inline), "{path}: {inline}");
         }

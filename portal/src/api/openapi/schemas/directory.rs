@@ -16,6 +16,7 @@ pub(super) fn all(url: &str) -> Value {
         "resourceManager",
         "graphAudience",
         "graph",
+        "microsoftGraphResourceId",
         "gallery",
         "batch",
         "media",
