@@ -10,7 +10,7 @@ use uuid::Uuid;
 use webpki::EndEntityCert;
 
 /// An assertion that is good for longer than this is no proof of now.
-const MAX_LIFETIME: time::Duration = time::Duration::DAY;
+const MAX_LIFETIME: time::Duration = time::Duration::HOUR;
 
 /// How far the clocks of principals may differ, in seconds.
 const LEEWAY_SECONDS: u64 = 60;
@@ -29,7 +29,14 @@ pub enum CertificateError {
     /// It is no certificate of X.509, version 3.
     #[error("reading the certificate")]
     Form(#[source] webpki::Error),
+    /// Nothing that its key signs could be verified here.
+    #[error("the certificate's key is neither RSA nor of the curve P-256: make one of these")]
+    Key,
 }
+
+/// How a key begins: of RSA after its length, of P-256 before its point (RFC 3279, RFC 5480).
+const RSA: &[u8] = b"\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01\x05\x00";
+const P256: &[u8] = b"\x30\x59\x30\x13\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07\x03\x42\x00";
 
 impl Certificate {
     /// The first certificate of a PEM text.
@@ -38,8 +45,26 @@ impl Certificate {
     /// When there is none.
     pub fn from_pem(pem: &[u8]) -> Result<Self, CertificateError> {
         let der = CertificateDer::from_pem_slice(pem).map_err(CertificateError::Pem)?;
-        EndEntityCert::try_from(&der).map_err(CertificateError::Form)?;
+        let certificate = EndEntityCert::try_from(&der).map_err(CertificateError::Form)?;
+        let key = certificate.subject_public_key_info();
+        let is_rsa = key.windows(RSA.len()).take(8).any(|part| part == RSA);
+        if !is_rsa && !key.starts_with(P256) {
+            return Err(CertificateError::Key);
+        }
         Ok(Self(der))
+    }
+
+    /// The algorithms in which its key may sign, and what verifies that.
+    fn verifier(&self) -> Option<(Vec<Algorithm>, DecodingKey)> {
+        let certificate = EndEntityCert::try_from(&self.0).ok()?;
+        let key = certificate.subject_public_key_info();
+        Some(match key.strip_prefix(P256) {
+            Some(point) => (vec![Algorithm::ES256], DecodingKey::from_ec_der(point)),
+            None => (
+                vec![Algorithm::RS256, Algorithm::PS256],
+                DecodingKey::from_rsa_der(&self.0),
+            ),
+        })
     }
 
     pub(crate) fn from_der(der: Vec<u8>) -> Self {
@@ -66,15 +91,17 @@ impl Certificate {
             // Some clients write fractions of a second.
             exp: f64,
         }
-        let mut validation = Validation::new(Algorithm::RS256);
-        validation.algorithms = vec![Algorithm::RS256, Algorithm::PS256];
+        let Some((algorithms, key)) = self.verifier() else {
+            return false;
+        };
+        let mut validation = Validation::new(algorithms[0]);
+        validation.algorithms = algorithms;
         validation.leeway = LEEWAY_SECONDS;
         validation.validate_nbf = true;
         validation.aud = Some(audiences.clone());
         validation.set_issuer(&[principal]);
         validation.sub = Some(principal.to_string());
         validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
-        let key = DecodingKey::from_rsa_der(&self.0);
         let latest = time::OffsetDateTime::now_utc() + MAX_LIFETIME;
         let latest = latest.unix_timestamp() as f64;
         decode::<Claims>(assertion, &key, &validation).is_ok_and(|token| token.claims.exp <= latest)

@@ -1,6 +1,6 @@
 //! What `jsonwebtoken` signs and verifies with: ring, as TLS does. ES256 for the portal's own
-//! tokens; RS256 and PS256 for what principals sign with the key of their certificate, which then
-//! stands where the crate expects a public key; ES256 and RS256 for what OpenID providers sign.
+//! tokens; ES256, RS256 and PS256 for what principals sign with the key of their certificate, which,
+//! of RSA, stands where the crate expects a public key; ES256 and RS256 for what OpenID providers sign.
 
 use jsonwebtoken::{
     Algorithm, AlgorithmFamily, DecodingKey, DecodingKeyKind, EncodingKey,

@@ -4,7 +4,10 @@ use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use gitmoor_portal::identity::{Certificate, ClientSecret, Role};
 use ring::{
     rand::SystemRandom,
-    signature::{RSA_PKCS1_SHA256, RSA_PSS_SHA256, RsaEncoding, RsaKeyPair},
+    signature::{
+        ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, RSA_PKCS1_SHA256, RSA_PSS_SHA256,
+        RsaEncoding, RsaKeyPair,
+    },
 };
 use rustls_pki_types::pem::PemObject as _;
 use serde_json::{Value, json};
@@ -271,7 +274,7 @@ async fn an_assertion_that_the_key_of_its_certificate_signed_is_exchanged_for_a_
         ("sub", json!(other)),
         ("sub", Value::Null),
         ("exp", json!(now - 600)),
-        ("exp", json!(now + 7 * 24 * 3600)),
+        ("exp", json!(now + 3600 + 60)),
         ("exp", Value::Null),
         ("nbf", json!(now + 600)),
     ];
@@ -297,6 +300,53 @@ async fn an_assertion_that_the_key_of_its_certificate_signed_is_exchanged_for_a_
     let mut untyped = form(id, right);
     untyped.retain(|(name, _)| *name != "client_assertion_type");
     assert_eq!(log_in(&server, &untyped).await.0, 401);
+}
+
+#[tokio::test]
+async fn a_key_of_p_256_signs_in_too_and_others_are_refused() {
+    let certificate = |key: &rcgen::KeyPair| {
+        let parameters = rcgen::CertificateParams::new(vec!["erin".to_owned()]).unwrap();
+        parameters.self_signed(key).unwrap().pem()
+    };
+    for algorithm in [&rcgen::PKCS_ECDSA_P384_SHA384, &rcgen::PKCS_ED25519] {
+        let key = rcgen::KeyPair::generate_for(algorithm).unwrap();
+        let error = Certificate::from_pem(certificate(&key).as_bytes()).unwrap_err();
+        assert!(error.to_string().contains("P-256"), "{error}");
+    }
+    let server = Server::start().await;
+    let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap();
+    let certificate = Certificate::from_pem(certificate(&key).as_bytes()).unwrap();
+    let scope = SUBSCRIPTION.parse().unwrap();
+    let store = &server.store;
+    let erin = store
+        .create_principal_with_certificate("erin", &scope, Role::Reader, &certificate)
+        .await
+        .unwrap();
+    let random = SystemRandom::new();
+    let sign = |key: &rcgen::KeyPair, algorithm: &str| {
+        let rsa = assertion(&server, erin, algorithm, |_| {});
+        let (message, _) = rsa.rsplit_once('.').unwrap();
+        let form = &ECDSA_P256_SHA256_FIXED_SIGNING;
+        let key = EcdsaKeyPair::from_pkcs8(form, &key.serialize_der(), &random).unwrap();
+        let signature = key.sign(&random, message.as_bytes()).unwrap();
+        format!("{message}.{}", BASE64_URL_SAFE_NO_PAD.encode(signature))
+    };
+    let other = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap();
+    for (assertion, wanted) in [
+        (sign(&key, "ES256"), 200),
+        (sign(&other, "ES256"), 401),
+        (sign(&key, "RS256"), 401),
+        (assertion(&server, erin, "RS256", |_| {}), 401),
+    ] {
+        let form = vec![
+            ("grant_type", "client_credentials".to_owned()),
+            ("client_id", erin.to_string()),
+            ("client_assertion_type", ASSERTION.to_owned()),
+            ("client_assertion", assertion),
+            ("scope", "https://management.azure.com/.default".to_owned()),
+        ];
+        assert_eq!(log_in(&server, &form).await.0, wanted);
+    }
 }
 
 #[tokio::test]
