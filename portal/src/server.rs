@@ -128,6 +128,8 @@ impl Portal {
         create_directory(&settings.data_directory)?;
         let store = Store::open(&settings).await?;
         let provider = match &settings.sign_in_with {
+            // Never to where a request says that it went.
+            Some(_) if settings.url.is_none() => return Err(OpenIdError::NoUrl.into()),
             Some(one) => Some(Provider::new(one, settings.encryption.vault.as_ref()).await?),
             None => None,
         };

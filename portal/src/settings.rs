@@ -30,7 +30,8 @@ pub struct Settings {
     /// When absent, links lead back to where a request says that it went, and clients that prove
     /// themselves by a certificate must call it by a name of `tls.names` or of this machine.
     pub url: Option<Url>,
-    /// The OpenID provider at which people sign in to the page. When absent, they sign in by links.
+    /// The OpenID provider at which people sign in to the page; it needs `url`. When absent, they sign
+    /// in by links.
     pub sign_in_with: Option<OpenId>,
     /// Git hosts of one's own, by their names, and what runs there: `git.example.net: gitlab`. The page
     /// links to commits and lines there as it does at the great hosts.

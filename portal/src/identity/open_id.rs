@@ -63,6 +63,11 @@ pub enum OpenIdError {
     /// The issuer is reached without TLS.
     #[error("signInWith.issuer: {0} is no https:// address")]
     Issuer(Url),
+    /// Nobody has said where the provider is to send people back to.
+    #[error(
+        "signInWith needs `url`, the address of this portal, to which the provider sends people back"
+    )]
+    NoUrl,
     /// The portal's secret.
     #[error("reading signInWith.clientSecret")]
     Secret(#[from] EncryptionError),
@@ -88,8 +93,13 @@ impl OpenId {
 
     /// What the store keeps of a person, whom this provider calls `subject`.
     pub fn digest(&self, subject: &str) -> [u8; 32] {
-        // No URL holds a line break.
-        Sha256::digest(format!("{}\n{subject}", self.name())).into()
+        // No URL holds a line break, and no subject that signs in. What one claim says may be what
+        // another one says of someone else.
+        let by = match self.claim.as_str() {
+            "sub" => String::new(),
+            claim => format!("{claim}\n"),
+        };
+        Sha256::digest(format!("{}\n{by}{subject}", self.name())).into()
     }
 }
 

@@ -23,8 +23,10 @@ const NAME: &str = "__Host-gitmoor-sign-in";
 /// How long someone may take to sign in at the provider, in seconds.
 const LIFETIME: u64 = 10 * 60;
 
-/// The longest path that is gone to afterwards.
-const MAX_PATH: usize = 512;
+/// The longest path that is gone to afterwards, escaped as it is in the cookie, beside 43 characters
+/// and a dot.
+const MAX_PATH: usize = 960;
+const _: () = assert!(MAX_PATH + 44 <= session::MAX_COOKIE);
 
 /// The most of a provider's words that is shown.
 const MAX_WORDS: usize = 200;
@@ -47,7 +49,7 @@ pub(super) async fn begin(pages: &Pages, call: &Call) -> Result<Response, Refusa
     let url = provider.entrance(&attempt, &back).await;
     let url = url.map_err(|error| failed(&error))?;
     let then = call.parameter("then").unwrap_or_default();
-    let then = utf8_percent_encode(own_path(&then), NON_ALPHANUMERIC);
+    let then = escaped(own_path(&then));
     let kept = format!("{}.{then}", attempt.secret().expose());
     let location = HeaderValue::from_str(url.as_str()).map_err(|error| told(&error))?;
     let cookie = session::set(NAME, &kept, LIFETIME);
@@ -103,7 +105,7 @@ fn back(pages: &Pages, call: &Call) -> Result<String, Refusal> {
 /// A path of ours, whatever was asked for: never another host's, nor the sign-in itself.
 fn own_path(path: &str) -> &str {
     let here = Url::parse("https://here.invalid/").expect("it is a URL");
-    let plain = path.len() <= MAX_PATH && path.bytes().all(|byte| byte.is_ascii_graphic());
+    let plain = path.bytes().all(|byte| byte.is_ascii_graphic()) && escaped(path).len() <= MAX_PATH;
     let stays = path.starts_with('/')
         && !path.starts_with("/sign-")
         && here
@@ -114,6 +116,11 @@ fn own_path(path: &str) -> &str {
     } else {
         "/"
     }
+}
+
+/// A path for a cookie: three characters for each that is no letter and no digit.
+fn escaped(path: &str) -> String {
+    utf8_percent_encode(path, NON_ALPHANUMERIC).to_string()
 }
 
 fn failed(error: &SignInError) -> Refusal {
@@ -134,6 +141,8 @@ mod tests {
         for path in ["/", "/clusters", "/clusters?q=a%20b", "/clusters/s/g/k/c/n"] {
             assert_eq!(own_path(path), path);
         }
+        let longest = "/a-".repeat(MAX_PATH / 7);
+        assert_eq!(own_path(&longest), longest);
         for path in [
             "",
             "//evil.example",
@@ -149,6 +158,7 @@ mod tests {
             "/sign-out",
             "/sign-in/with",
             &format!("/{}", "a".repeat(MAX_PATH)),
+            &"/a-".repeat(MAX_PATH / 7 + 1),
         ] {
             assert_eq!(own_path(path), "/", "{path}");
         }

@@ -18,7 +18,7 @@ use crate::{
 const NAME: &str = "__Host-gitmoor";
 
 /// The longest that a cookie of ours is: one of a sign-in names a path as well.
-const MAX_COOKIE: usize = 1024;
+pub(super) const MAX_COOKIE: usize = 1024;
 
 /// A person who is signed in.
 pub(super) struct Visitor {

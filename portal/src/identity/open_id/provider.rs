@@ -36,6 +36,9 @@ const FRESH: Duration = Duration::from_secs(60 * 60);
 /// How soon it is asked again for a key that was not there.
 const ASK_AGAIN: Duration = Duration::from_secs(10);
 
+/// How long nobody is made to wait for it again after it did not answer.
+const FAILED_FOR: Duration = Duration::from_secs(5);
+
 /// How many sign-ins are with the provider at once; more wait, as long as a request may take.
 const AT_ONCE: usize = 16;
 
@@ -54,6 +57,9 @@ pub(crate) enum SignInError {
     /// What it says of itself cannot be right.
     #[error("what the provider says of itself is wrong: {0}")]
     Metadata(&'static str),
+    /// It could not be asked a moment ago.
+    #[error("the provider did not answer as it should a moment ago")]
+    Lately,
     /// It says nothing that can be believed of the person.
     #[error("the provider's ID token is not to be believed")]
     Token,
@@ -95,12 +101,19 @@ struct Known {
     at: Instant,
 }
 
+/// What is remembered of it.
+#[derive(Default)]
+struct Memory {
+    known: Option<Arc<Known>>,
+    failed: Option<Instant>,
+}
+
 /// A provider that people sign in at.
 pub(crate) struct Provider {
     settings: OpenId,
     secret: Option<Secret>,
     client: Client,
-    known: Mutex<Option<Arc<Known>>>,
+    known: Mutex<Memory>,
     at_once: Semaphore,
 }
 
@@ -257,12 +270,25 @@ impl Provider {
     }
 
     /// What the provider said of itself, at most so long ago. However many want to know, it is asked
-    /// once.
+    /// once; and when it fails, those who waited do not wait for it one after the other.
     async fn known(&self, age: Duration) -> Result<Arc<Known>, SignInError> {
-        let mut current = self.known.lock().await;
-        if let Some(known) = current.as_ref().filter(|known| known.at.elapsed() < age) {
+        let mut memory = self.known.lock().await;
+        let known = memory.known.as_ref();
+        if let Some(known) = known.filter(|known| known.at.elapsed() < age) {
             return Ok(Arc::clone(known));
         }
+        if memory.failed.is_some_and(|at| at.elapsed() < FAILED_FOR) {
+            return Err(SignInError::Lately);
+        }
+        let found = self.ask().await.map(Arc::new);
+        memory.failed = found.is_err().then(Instant::now);
+        if let Ok(known) = &found {
+            memory.known = Some(Arc::clone(known));
+        }
+        found
+    }
+
+    async fn ask(&self) -> Result<Known, SignInError> {
         let base = self.settings.issuer.as_str().trim_end_matches('/');
         let url = format!("{base}/.well-known/openid-configuration");
         let metadata: Metadata = ask("configuration", self.client.get(url)).await?;
@@ -280,16 +306,14 @@ impl Provider {
         let request = self.client.get(metadata.jwks_uri.clone());
         let set: KeySet = ask("key set", request).await?;
         let keys = set.keys.into_iter().take(MAX_KEYS);
-        let known = Arc::new(Known {
+        Ok(Known {
             metadata,
             // Those of kinds that are not known are for others.
             keys: keys
                 .filter_map(|key| serde_json::from_value(key).ok())
                 .collect(),
             at: Instant::now(),
-        });
-        *current = Some(Arc::clone(&known));
-        Ok(known)
+        })
     }
 }
 

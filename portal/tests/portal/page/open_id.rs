@@ -17,6 +17,9 @@ use super::{
 };
 use provider::{CLIENT, Lies, Provider, SECRET, SUBJECT, Signature};
 
+/// Where people are sent back to; the browsers of the tests know where it is.
+const URL: &str = "https://portal.example.net";
+
 fn sign_in_with(server_folder: &std::path::Path, provider: &Provider) -> OpenId {
     let file = server_folder.join("client.secret");
     std::fs::write(&file, format!("{SECRET}\n")).unwrap();
@@ -42,6 +45,7 @@ async fn start_with(change: impl FnOnce(&mut OpenId)) -> (Server, Arc<Provider>)
         change(&mut one);
         with = Some(one.clone());
         settings.sign_in_with = Some(one);
+        settings.url = Some(URL.parse().unwrap());
     })
     .await;
     let scope = SUBSCRIPTION.parse().unwrap();
@@ -70,7 +74,7 @@ async fn sign_in(browser: &mut Browser, provider: &Provider, then: &str) -> Page
     let page = browser.get(&format!("/sign-in/with?then={then}")).await;
     assert_eq!(page.status, StatusCode::SEE_OTHER, "{}", page.html);
     let (back, asked) = provider.enter(page.location());
-    assert!(asked["redirect_uri"].ends_with("/sign-in/callback"));
+    assert_eq!(asked["redirect_uri"], format!("{URL}/sign-in/callback"));
     browser.get(&back).await
 }
 
@@ -308,12 +312,54 @@ async fn a_provider_is_reached_by_tls_alone() {
     with.issuer = "http://login.example.net".parse().unwrap();
     let settings = Settings {
         sign_in_with: Some(with),
+        url: Some(URL.parse().unwrap()),
         ..settings(folder.path())
     };
-    let Err(error) = Portal::bind(settings).await else {
-        panic!("it starts");
+    let nowhere = Settings {
+        url: None,
+        ..settings.clone()
     };
-    assert!(error.to_string().contains("https://"), "{error}");
+    for (settings, why) in [(settings, "https://"), (nowhere, "needs `url`")] {
+        let Err(error) = Portal::bind(settings).await else {
+            panic!("it starts");
+        };
+        assert!(error.to_string().contains(why), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_provider_that_failed_is_not_asked_again_at_once() {
+    let (server, provider) = start().await;
+    provider.lies.lock().unwrap().metadata = vec![("issuer", json!("https://other.example"))];
+    let mut browser = Browser::new(&server);
+    for _ in 0..3 {
+        let page = browser.get("/sign-in/with").await;
+        assert_eq!(page.status, StatusCode::BAD_GATEWAY);
+    }
+    assert_eq!(*provider.asked.lock().unwrap(), ["metadata"]);
+}
+
+#[tokio::test]
+async fn what_another_claim_says_is_someone_else() {
+    let provider = Provider::start().await;
+    let folder = tempfile::TempDir::new().unwrap();
+    let by_sub = sign_in_with(folder.path(), &provider);
+    let mut by_name = by_sub.clone();
+    by_name.claim = "preferred_username".to_owned();
+    assert_ne!(by_sub.digest("ann"), by_name.digest("ann"));
+}
+
+#[tokio::test]
+async fn a_long_path_is_gone_to_after_the_sign_in() {
+    let (server, provider) = start().await;
+    let mut browser = Browser::new(&server);
+    for (path, then) in [
+        ("/a-".repeat(137), "/a-".repeat(137)),
+        ("/a-".repeat(170), "/".to_owned()),
+    ] {
+        let page = sign_in(&mut browser, &provider, &path).await;
+        assert_eq!(page.location(), then, "{}", page.html);
+    }
 }
 
 #[tokio::test]

@@ -93,6 +93,10 @@ async fn people_sign_in_and_out() -> Result<()> {
         "clientSecret": format!("file:{}", secret.path().display()),
     }))?;
     let site = Site::start_with(|settings| {
+        let free = std::net::TcpListener::bind(settings.listen)?;
+        settings.listen = free.local_addr()?;
+        let url = format!("https://localhost:{}", settings.listen.port());
+        settings.url = Some(url.parse()?);
         settings.sign_in_with = Some(with.clone());
         Ok(())
     })
