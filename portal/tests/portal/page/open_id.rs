@@ -12,7 +12,10 @@ use reqwest::{StatusCode, header::SET_COOKIE};
 use serde_json::{Value, json};
 
 use super::{
-    super::server::{SUBSCRIPTION, Server, settings},
+    super::{
+        log::Log,
+        server::{SUBSCRIPTION, Server, settings},
+    },
     browser::{Browser, Page},
 };
 use provider::{CLIENT, Lies, Provider, SECRET, SUBJECT, Signature};
@@ -324,6 +327,35 @@ async fn a_provider_is_reached_by_tls_alone() {
             panic!("it starts");
         };
         assert!(error.to_string().contains(why), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn nothing_of_a_sign_in_is_in_the_log() {
+    let (log, _guard) = Log::capture();
+    let (server, provider) = start().await;
+    let mut browser = Browser::new(&server);
+    let page = browser.get("/sign-in/with").await;
+    let kept = browser.cookie.clone().unwrap();
+    let (_, kept) = kept.split_once('=').unwrap();
+    let kept = kept.split('.').next().unwrap();
+    let (back, _) = provider.enter(page.location());
+    let (_, code) = back.split_once("code=").unwrap();
+    let code = code.split('&').next().unwrap();
+    let given = browser.get(&back).await;
+    assert!(has_session(&given), "{}", given.html);
+    // Once more, which the provider refuses, with what it says of that.
+    browser.cookie = Some(format!("__Host-gitmoor-sign-in={kept}.%2F"));
+    let answer = format!("{{\"id_token\": \"a.canary.{code}\"}}");
+    provider.lies.lock().unwrap().answer = Some((200, answer));
+    let again = browser.get(&back).await;
+    assert_eq!(again.status, StatusCode::BAD_GATEWAY);
+    let log = log.text();
+    assert!(log.contains("someone has signed in"), "{log}");
+    assert!(log.contains("a sign-in did not succeed"), "{log}");
+    for canary in [code, kept, SECRET, "s3cr3t", "canary", "eyJ"] {
+        assert!(!log.contains(canary), "{canary}: {log}");
+        assert!(!again.html.contains(canary), "{canary}");
     }
 }
 
