@@ -278,7 +278,13 @@ mod tests {
             Location::parse(&postgres).unwrap(),
         ] {
             let database = Database::connect(&location).await.unwrap();
-            database.migrate(Some(9)).await.unwrap();
+            let migrate = async |target| {
+                let mut transaction = database.begin("schema").await.unwrap();
+                let done = database.migrate_to(&mut transaction, target).await;
+                done.unwrap();
+                transaction.commit().await.unwrap();
+            };
+            migrate(Some(9)).await;
             let id = Uuid::new_v4();
             let rows = format!(
                 "INSERT INTO principal (id, name, created_at) VALUES ('{id}', 'ann', '');
@@ -287,7 +293,7 @@ mod tests {
             );
             let rows = sqlx::AssertSqlSafe(rows);
             database.writer.execute(sqlx::raw_sql(rows)).await.unwrap();
-            database.migrate(None).await.unwrap();
+            migrate(None).await;
             let found = sqlx::query("SELECT * FROM role_assignment ORDER BY id")
                 .fetch_all(&database.readers)
                 .await

@@ -35,7 +35,7 @@ impl Look {
         }
     }
 
-    async fn new(&mut self, server: &Server) -> Vec<(String, String)> {
+    async fn next(&mut self, server: &Server) -> Vec<(String, String)> {
         let log = log(server, "/").await;
         let new = log[self.seen..].iter();
         let new = new.map(|entry| (entry.by.clone(), entry.action.clone()));
@@ -162,7 +162,7 @@ async fn every_write_of_the_api_has_an_entry() {
             "{method} {path}: {}",
             answer.text
         );
-        let new = look.new(&server).await;
+        let new = look.next(&server).await;
         assert_eq!(new, [("alice".to_owned(), action)], "{method} {path}");
         done.insert((method.to_string(), kind(&path)));
     }
@@ -231,11 +231,11 @@ async fn every_write_of_a_page_has_an_entry_of_its_visitor() {
         let page = browser.post(&path, &form).await;
         assert_eq!(page.status, StatusCode::SEE_OTHER, "{path}: {}", page.html);
         let action = action.unwrap_or(&write).clone();
-        let new = look.new(&server).await;
+        let new = look.next(&server).await;
         assert_eq!(new, [("ann".to_owned(), action)], "{path}");
     }
     browser.post("/sign-out", &[("csrf", &csrf)]).await;
-    let new = look.new(&server).await;
+    let new = look.next(&server).await;
     let out = "Gitmoor.Portal/sessions/delete".to_owned();
     assert_eq!(new, [("ann".to_owned(), out)]);
 }
@@ -253,7 +253,7 @@ async fn every_command_that_writes_has_an_entry() {
         .id();
     let mut look = Look::of(&server).await;
     let mut expect = async |what: &[&str]| {
-        let mut new = look.new(&server).await;
+        let mut new = look.next(&server).await;
         new.retain(|(by, _)| by.starts_with("command line of user "));
         let new: Vec<&str> = new.iter().map(|(_, action)| action.as_str()).collect();
         assert_eq!(new, what);
