@@ -156,7 +156,9 @@ impl Entries {
     }
 
     fn ssh(&mut self) -> Result<(Option<Key>, KnownHosts), String> {
-        let key = self.text("identity")?.map(|text| Key::read(&text));
+        // ARM takes an empty setting for one that is not there.
+        let text = self.text("identity")?.filter(|text| !text.is_empty());
+        let key = text.map(|text| Key::read(&text));
         let key = key
             .transpose()
             .map_err(|what| format!("identity: {what}"))?;
