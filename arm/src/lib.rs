@@ -62,9 +62,9 @@ pub use wire::{
     AdditionalInfo, Commit, ComplianceMessage, ComplianceState, ComplianceStatus,
     ConfigurationProperties, Drift, EnrolmentAnswer, EnrolmentRequest, ErrorDetail, ErrorResponse,
     HelmOperatorProperties, IdentityType, ListPage, MAX_DRIFTS, MAX_OBJECTS, MAX_PROBLEMS,
-    MAX_STATUS_BYTES, MessageLevel, NotBase64, ObjectCounts, ObjectState, OperatorScope,
-    OperatorType, Problem, ProtectedSettings, ProvisioningState, SourceControlConfiguration,
-    StatusReport, SystemData, Timestamp, WithSecrets,
+    MAX_STATUS_BYTES, MessageLevel, NotATimestamp, NotBase64, ObjectCounts, ObjectState,
+    OperatorScope, OperatorType, Problem, ProtectedSettings, ProvisioningState,
+    SourceControlConfiguration, StatusReport, SystemData, Timestamp, WithSecrets,
 };
 
 /// The resource type in every configuration's `type`.

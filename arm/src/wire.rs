@@ -22,7 +22,7 @@ pub use report::{
     Commit, Drift, MAX_DRIFTS, MAX_OBJECTS, MAX_PROBLEMS, MAX_STATUS_BYTES, ObjectCounts,
     ObjectState, Problem, StatusReport,
 };
-pub use timestamp::Timestamp;
+pub use timestamp::{NotATimestamp, Timestamp};
 pub use words::{
     ComplianceState, IdentityType, MessageLevel, OperatorScope, OperatorType, ProvisioningState,
 };

@@ -28,6 +28,7 @@ mod portal {
     mod ends;
     mod enrolment;
     mod flux;
+    mod garbage;
     mod limits;
     mod log;
     mod login;

@@ -116,6 +116,12 @@ impl StatusReport {
                 .iter_mut()
                 .for_each(|manager| cut_to(MAX_STATE, manager));
         }
+        if let Some(ComplianceState::Other(word)) = &mut self.compliance_state {
+            cut(word);
+        }
+        if let Some(MessageLevel::Other(word)) = &mut self.message_level {
+            cut(word);
+        }
         cut(&mut self.message);
         cut(&mut self.observed_etag);
         self.attempted_revision.iter_mut().for_each(cut);

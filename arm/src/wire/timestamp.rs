@@ -8,7 +8,7 @@ use time::{
     macros::datetime,
 };
 
-/// A moment, in UTC and whole seconds on the wire.
+/// A moment, in UTC and whole seconds on the wire. One that is read lies within the years 1 to 9999.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(pub OffsetDateTime);
 
@@ -42,18 +42,27 @@ impl fmt::Display for Timestamp {
     }
 }
 
+/// A text is no moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a date and time as in RFC 3339 is needed, within the years 1 to 9999 of UTC")]
+pub struct NotATimestamp;
+
 impl FromStr for Timestamp {
-    type Err = time::error::Parse;
+    type Err = NotATimestamp;
 
     /// Reads RFC 3339; without an offset, which .NET leaves out for an unspecified kind, as UTC.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         OffsetDateTime::parse(text, &Rfc3339)
-            .or_else(|error| {
+            .or_else(|_| {
                 PrimitiveDateTime::parse(&format!("{text}Z"), &Rfc3339)
                     .map(PrimitiveDateTime::assume_utc)
-                    .map_err(|_| error)
             })
+            .ok()
+            // The offset can carry it out of the years that there are, where `to_offset` panics.
+            .and_then(|at| at.checked_to_offset(UtcOffset::UTC))
+            .filter(|at| (1..=9999).contains(&at.year()))
             .map(Self)
+            .ok_or(NotATimestamp)
     }
 }
 

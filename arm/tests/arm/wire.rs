@@ -197,6 +197,12 @@ fn a_report_is_bounded_and_becomes_arms_status() {
         deleted: true,
         manager: Some(long.clone()),
     };
+    let worded = StatusReport {
+        compliance_state: Some(ComplianceState::Other(long.clone())),
+        message_level: Some(MessageLevel::Other(long.clone())),
+        ..Default::default()
+    };
+    assert!(serde_json::to_string(&worded.bounded()).unwrap().len() < 15_000);
     let report = StatusReport {
         observed_etag: "7".into(),
         compliance_state: Some(ComplianceState::Noncompliant),
@@ -231,4 +237,36 @@ fn a_report_is_bounded_and_becomes_arms_status() {
     let message = ComplianceMessage::from(wire["message"].as_str().unwrap());
     assert_eq!(message.problems, report.problems);
     assert_eq!(message.applied_revision.as_deref(), Some("9f2c"));
+}
+
+#[test]
+fn a_time_is_read_within_the_years_that_there_are() {
+    let table = [
+        (
+            "2026-11-23T05:00:00.5+02:00",
+            Some("2026-11-23T03:00:00+00:00"),
+        ),
+        ("2026-11-23T05:00:00", Some("2026-11-23T05:00:00+00:00")),
+        (
+            "0001-01-01T00:00:00+00:00",
+            Some("0001-01-01T00:00:00+00:00"),
+        ),
+        (
+            "9999-12-31T23:59:59-00:00",
+            Some("9999-12-31T23:59:59+00:00"),
+        ),
+        // Whose moment in UTC has no year of four digits.
+        ("9999-12-31T23:59:59-01:00", None),
+        ("0001-01-01T00:00:00+00:01", None),
+        ("0000-06-01T00:00:00Z", None),
+        ("-2000-06-01T00:00:00Z", None),
+        ("10000-06-01T00:00:00Z", None),
+        ("2026-02-30T05:00:00Z", None),
+        ("2026-11-23", None),
+        ("", None),
+    ];
+    for (text, wanted) in table {
+        let read = text.parse::<Timestamp>().ok().map(|at| at.to_string());
+        assert_eq!(read.as_deref(), wanted, "{text}");
+    }
 }
