@@ -1,6 +1,6 @@
 //! The status of a Flux configuration, made of what was reported of its parts.
 
-use gitmoor_arm::{ComplianceState, StatusReport};
+use gitmoor_arm::ComplianceState;
 use serde_json::{Value, json};
 
 use crate::store::{FluxPart, FluxRecord, Summary};
@@ -16,20 +16,16 @@ pub(super) fn of(record: &FluxRecord) -> Value {
         .iter()
         .map(|part| state(part, suspended))
         .collect();
-    let reports = || {
-        record
-            .parts
-            .iter()
-            .filter_map(|part| part.reported.as_ref())
-    };
+    let summaries = || record.parts.iter().filter_map(|part| part.summary.as_ref());
+    let reports = record.parts.iter().filter_map(|part| part.report.as_ref());
     let statuses: Vec<Value> = record
         .parts
         .iter()
         .flat_map(|part| statuses(part, &record.properties.namespace, suspended))
         .collect();
     // A line for each: parts that bring no key have one of their own.
-    let mut keys: Vec<&str> = reports()
-        .filter_map(|(report, _)| report.repository_public_key.as_deref())
+    let mut keys: Vec<&str> = reports
+        .filter_map(|report| report.repository_public_key.as_deref())
         .collect();
     keys.sort_unstable();
     keys.dedup();
@@ -38,15 +34,15 @@ pub(super) fn of(record: &FluxRecord) -> Value {
         "statuses": statuses,
         "repositoryPublicKey": keys.join("\n"),
         "sourceSyncedCommitId": commit(record),
-        "sourceUpdatedAt": reports().filter_map(|(_, summary)| summary.last_applied).max(),
-        "statusUpdatedAt": reports().filter_map(|(_, summary)| summary.at).max(),
+        "sourceUpdatedAt": summaries().filter_map(|summary| summary.last_applied).max(),
+        "statusUpdatedAt": summaries().filter_map(|summary| summary.at).max(),
     })
 }
 
 /// In the words of this API, which are not quite those of the other.
 fn state(part: &FluxPart, suspended: bool) -> &'static str {
-    let reported = part.reported.as_ref();
-    match reported.and_then(|(report, _)| report.compliance_state.as_ref()) {
+    let summary = part.summary.as_ref();
+    match summary.and_then(|summary| summary.state.as_ref()) {
         _ if suspended => "Suspended",
         Some(ComplianceState::Compliant | ComplianceState::Installed) => "Compliant",
         Some(ComplianceState::Noncompliant | ComplianceState::Failed) => "Non-Compliant",
@@ -72,10 +68,7 @@ fn worst(states: &[&'static str]) -> &'static str {
 
 /// The commit that all parts have applied, behind its branch.
 fn commit(record: &FluxRecord) -> Option<String> {
-    let applied = |part: &FluxPart| {
-        let (report, _) = part.reported.as_ref()?;
-        report.applied_revision.clone()
-    };
+    let applied = |part: &FluxPart| part.summary.as_ref()?.applied_revision.clone();
     let mut commits = record.parts.iter().map(applied);
     let first = commits.next()??;
     if !commits.all(|commit| commit.as_ref() == Some(&first)) {
@@ -103,8 +96,12 @@ fn statuses(part: &FluxPart, namespace: &str, suspended: bool) -> Vec<Value> {
             "statusConditions": conditions,
         })
     };
-    let Some((report, summary)) = &part.reported else {
+    let Some(summary) = &part.summary else {
         return vec![own(Vec::new())];
+    };
+    let (problems, inventory) = match &part.report {
+        Some(report) => (&report.problems, &report.inventory[..]),
+        None => (&summary.first, &[][..]),
     };
     let applied_by = json!({"name": part.name, "namespace": namespace});
     let status = |text: &str, state: &str, reason: &str, message: String| {
@@ -123,7 +120,7 @@ fn statuses(part: &FluxPart, namespace: &str, suspended: bool) -> Vec<Value> {
             }],
         }))
     };
-    let problems = report.problems.iter().filter_map(|problem| {
+    let told = problems.iter().filter_map(|problem| {
         let message = match (problem.path.as_str(), problem.line) {
             ("", _) => problem.message.clone(),
             (path, Some(line)) => format!("{path}:{line}: {}", problem.message),
@@ -132,17 +129,19 @@ fn statuses(part: &FluxPart, namespace: &str, suspended: bool) -> Vec<Value> {
         let object = problem.object.as_deref()?;
         status(object, "Non-Compliant", &problem.reason, message)
     });
-    let told = |object: &str| {
-        let mut problems = report.problems.iter();
+    let is_told = |object: &str| {
+        let mut problems = problems.iter();
         problems.any(|problem| problem.object.as_deref() == Some(object))
     };
-    let others = report.inventory.iter().filter(|one| !told(&one.object));
+    let others = inventory.iter().filter(|one| !is_told(&one.object));
     let others = others.filter_map(|one| {
         let state = health(&one.health);
         status(&one.object, state, &one.health, one.message.clone())
     });
-    let own = own(vec![ready(state, report, summary)]);
-    [own].into_iter().chain(problems).chain(others).collect()
+    let report = part.report.as_ref();
+    let message = report.map_or(&summary.message, |report| &report.message);
+    let own = own(vec![ready(state, message, summary)]);
+    [own].into_iter().chain(told).chain(others).collect()
 }
 
 /// A word of kstatus in those of this API.
@@ -164,12 +163,12 @@ fn condition(state: &str) -> &'static str {
     }
 }
 
-fn ready(state: &str, report: &StatusReport, summary: &Summary) -> Value {
+fn ready(state: &str, message: &str, summary: &Summary) -> Value {
     json!({
         "type": "Ready",
         "status": condition(state),
         "reason": state.replace('-', ""),
-        "message": report.message,
+        "message": message,
         "lastTransitionTime": summary.since,
     })
 }

@@ -3,6 +3,7 @@
 
 mod rows;
 
+use futures::TryStreamExt as _;
 use gitmoor_arm::{
     ClusterId, FieldError, FluxConfigurationId, FluxProperties, FluxRequest, ProtectedSettings,
     StatusReport, Timestamp, check_flux,
@@ -36,8 +37,10 @@ pub(crate) struct FluxRecord {
 #[derive(Clone, Debug)]
 pub(crate) struct FluxPart {
     pub(crate) name: String,
-    /// What its agent last reported, in full and in few words with its dates.
-    pub(crate) reported: Option<(StatusReport, Summary)>,
+    /// What its agent last reported, in few words with its dates.
+    pub(crate) summary: Option<Summary>,
+    /// The same in full, of as many parts as there is room for.
+    pub(crate) report: Option<StatusReport>,
 }
 
 /// What became of a PUT.
@@ -186,7 +189,7 @@ impl Store {
     ) -> Result<Page<FluxRecord>, StoreError> {
         let cluster = cluster.as_str().to_ascii_lowercase();
         let mut connection = self.database.readers.acquire().await?;
-        let rows = sqlx::query(concat!(
+        let mut rows = sqlx::query(concat!(
             "SELECT ",
             flux_columns!(),
             " FROM flux_configuration WHERE cluster = $1 AND name > $2 ORDER BY name LIMIT $3",
@@ -195,25 +198,35 @@ impl Store {
         .bind(after.to_ascii_lowercase())
         // One more than wanted tells whether there is a next page.
         .bind(i64::from(limit) + 1)
-        .fetch_all(&mut *connection)
-        .await?;
+        .fetch(&mut *connection);
+        let mut found: Vec<(String, FluxRecord)> = Vec::new();
+        let (mut more, mut bytes) = (false, 0);
+        while let Some(row) = rows.try_next().await? {
+            if found.len() == limit as usize || bytes > MAX_PAGE_BYTES {
+                more = true;
+                break;
+            }
+            bytes += row.try_get::<&[u8], _>("properties")?.len();
+            found.push((row.try_get("name")?, self.read_flux(&row)?.0));
+        }
+        drop(rows);
         let mut page = Page {
             items: Vec::new(),
             next: None,
         };
         let (mut last, mut bytes) = (String::new(), 0);
-        for row in rows {
-            if page.items.len() == limit as usize || bytes > MAX_PAGE_BYTES {
-                page.next = Some(last);
+        for (name, mut record) in found {
+            if bytes > MAX_PAGE_BYTES {
+                more = true;
                 break;
             }
-            let (mut record, _) = self.read_flux(&row)?;
-            last = row.try_get("name")?;
-            let (parts, length) = self.parts(&mut connection, &cluster, &last).await?;
-            bytes += length + row.try_get::<&[u8], _>("properties")?.len();
+            let (parts, length) = self.parts(&mut connection, &cluster, &name).await?;
+            bytes += length;
             record.parts = parts;
             page.items.push(record);
+            last = name;
         }
+        page.next = more.then_some(last);
         Ok(page)
     }
 }

@@ -102,7 +102,7 @@ impl Summary {
     }
 
     /// Whether it speaks of another version of the configuration than that of this etag.
-    pub(super) fn is_earlier(&self, etag: &str) -> bool {
+    pub(in crate::store) fn is_earlier(&self, etag: &str) -> bool {
         !self.observed_etag.is_empty() && self.observed_etag != etag
     }
 }

@@ -250,6 +250,47 @@ async fn the_status_is_made_of_what_is_reported_of_the_parts() {
 }
 
 #[tokio::test]
+async fn what_large_reports_say_is_told_in_full_as_far_as_there_is_room() {
+    let server = Server::start().await;
+    let (alice, agent) = (server.contributor().await, server.agent(CLUSTER).await);
+    let mut wanted = desired();
+    wanted["properties"]["kustomizations"] = json!({"a": {}, "b": {}, "c": {}});
+    let created = alice.put(&flux("blue"), wanted).await;
+    assert_eq!(created.status, StatusCode::CREATED, "{}", created.text);
+    // What takes the most room.
+    let long = "\u{1}".repeat(1020);
+    let problems: Vec<Value> = (0..100)
+        .map(|line| json!({"path": &long, "line": line, "reason": &long, "message": &long, "object": format!("Pod x/{line}")}))
+        .collect();
+    for (name, seen) in seen_by(&agent).await {
+        let report = json!({
+            "observedEtag": seen["etag"], "complianceState": "Noncompliant",
+            "appliedRevision": REVISION, "problems": problems,
+        });
+        let path = format!("{}/{name}/status", data_plane(CLUSTER));
+        assert_eq!(agent.put(&path, report).await.status, 204);
+    }
+    let shown = alice.get(&flux("blue")).await;
+    let properties = &shown.body["properties"];
+    assert_eq!(properties["complianceState"], "Non-Compliant");
+    assert_eq!(
+        properties["sourceSyncedCommitId"],
+        format!("main/{REVISION}")
+    );
+    let told = |part: &str| {
+        let statuses = properties["statuses"].as_array().unwrap();
+        let of = statuses
+            .iter()
+            .filter(|one| one["appliedBy"]["name"] == part);
+        of.count()
+    };
+    assert_eq!(told("blue--a"), 100);
+    assert_eq!(told("blue--c"), 3);
+    let listed = alice.get(&format!("{}?{FLUX}", list())).await;
+    assert_eq!(listed.body["value"], json!([shown.body]));
+}
+
+#[tokio::test]
 async fn secrets_are_kept_until_they_are_replaced_and_never_given_back() {
     let server = Server::start().await;
     let (alice, agent) = (server.contributor().await, server.agent(CLUSTER).await);

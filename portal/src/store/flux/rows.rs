@@ -1,14 +1,13 @@
 //! The rows of Flux configurations, and those of their parts among the configurations.
 
-use gitmoor_arm::{
-    FieldError, FluxProperties, ProtectedSettings, StatusReport, flux_parts, part_name,
-};
+use futures::TryStreamExt as _;
+use gitmoor_arm::{FieldError, FluxProperties, ProtectedSettings, flux_parts, part_name};
 use sqlx::{AnyConnection, Row as _, any::AnyRow};
 use uuid::Uuid;
 
 use super::{FluxPart, FluxRecord};
 use crate::store::{
-    PutError, Store, StoreError,
+    PutError, Store, StoreError, Summary,
     configurations::{find, find_settings, length, write, write_settings},
     rows::{self, Desired, broken, row_key, timestamp},
 };
@@ -20,6 +19,10 @@ macro_rules! flux_columns {
     };
 }
 pub(super) use flux_columns;
+
+/// The full reports of a Flux configuration's parts that are read, in bytes: 64 of them can have 4 MiB
+/// each. What the others say is in their summaries.
+const MAX_REPORTS: usize = 4 * 1024 * 1024;
 
 impl Store {
     pub(super) async fn find_flux(
@@ -66,14 +69,14 @@ impl Store {
         Ok((record, settings.unwrap_or_default()))
     }
 
-    /// Its parts with their reports, and how long those are.
+    /// Its parts, with their reports as long as there is room for them, and how much they took.
     pub(super) async fn parts(
         &self,
         connection: &mut AnyConnection,
         cluster: &str,
         name: &str,
     ) -> Result<(Vec<FluxPart>, usize), StoreError> {
-        let rows = sqlx::query(
+        let mut rows = sqlx::query(
             "SELECT c.name, c.etag, s.report, u.summary FROM configuration c \
              LEFT JOIN status s ON s.cluster = c.cluster AND s.name = c.name \
              LEFT JOIN summary u ON u.cluster = c.cluster AND u.name = c.name \
@@ -81,31 +84,28 @@ impl Store {
         )
         .bind(cluster)
         .bind(name)
-        .fetch_all(connection)
-        .await?;
-        let mut bytes = 0;
-        let parts: Result<Vec<FluxPart>, StoreError> = rows
-            .iter()
-            .map(|row| {
-                let name: String = row.try_get("name")?;
-                let key = row_key(cluster, &name);
-                let report: Option<&[u8]> = row.try_get("report")?;
-                let summary: Option<&[u8]> = row.try_get("summary")?;
-                bytes += length(report);
-                let reported = report.zip(summary).map(|(report, summary)| {
-                    let report: StatusReport = self.sealing.read("report", &key, report)?;
-                    let summary = self.sealing.read("summary", &key, summary)?;
-                    Ok::<_, StoreError>((report, summary))
-                });
-                let etag: &str = row.try_get("etag")?;
-                let now = |(report, _): &(StatusReport, _)| report.observed_etag == etag;
-                Ok(FluxPart {
-                    reported: reported.transpose()?.filter(now),
-                    name,
-                })
-            })
-            .collect();
-        Ok((parts?, bytes))
+        .fetch(connection);
+        let (mut parts, mut bytes) = (Vec::new(), 0);
+        while let Some(row) = rows.try_next().await? {
+            let name: String = row.try_get("name")?;
+            let key = row_key(cluster, &name);
+            let summary: Option<&[u8]> = row.try_get("summary")?;
+            let report: Option<&[u8]> = row.try_get("report")?;
+            let report = report.filter(|report| bytes + report.len() <= MAX_REPORTS);
+            bytes += length(report);
+            let summary = summary.map(|summary| self.sealing.read("summary", &key, summary));
+            let etag: &str = row.try_get("etag")?;
+            let now = |summary: &Summary| !summary.is_earlier(etag);
+            let summary = summary.transpose()?.filter(now);
+            let report = report.filter(|_| summary.is_some());
+            let report = report.map(|report| self.sealing.read("report", &key, report));
+            parts.push(FluxPart {
+                report: report.transpose()?,
+                summary,
+                name,
+            });
+        }
+        Ok((parts, bytes))
     }
 
     pub(super) async fn write_flux(
