@@ -2,6 +2,7 @@
 //! its body; the whole of it within a time limit and a number of requests at once.
 
 mod arm;
+pub(crate) mod bodies;
 pub(crate) mod caller;
 mod clusters;
 mod condition;
@@ -17,25 +18,26 @@ mod providers;
 pub(crate) mod refusal;
 mod roles;
 pub(crate) mod route;
+mod shares;
 mod subscriptions;
 pub(crate) mod throttle;
 mod tracked;
 
 use std::{
-    mem::take,
+    panic::AssertUnwindSafe,
     sync::Arc,
     time::{Duration, Instant as Moment},
 };
 
 use axum::{
     Router,
-    body::{Body, HttpBody as _, to_bytes},
+    body::{Body, HttpBody as _},
     extract::{Request, State},
     middleware::from_fn,
     response::{IntoResponse as _, Response},
     routing::get,
 };
-use futures::StreamExt as _;
+use futures::{FutureExt as _, StreamExt as _};
 use http::{
     HeaderMap, HeaderValue, Method, StatusCode, Uri, header::HOST, request::Parts, uri::Authority,
 };
@@ -44,9 +46,11 @@ use tokio_util::sync::CancellationToken;
 use url::{Url, form_urlencoded};
 
 use crate::{Limits, Store, identity::Principal};
+use bodies::{Bodies, Sent};
 use caller::{authenticate, authorise};
 use refusal::Refusal;
 use route::{Public, Route};
+use shares::Shares;
 use throttle::{Kind, Throttle};
 
 /// The query parameter that says where a page begins: the name before it.
@@ -60,6 +64,9 @@ const STAGES: [&str; 5] = ["preview", "privatepreview", "alpha", "beta", "rc"];
 /// Requests at once of callers without a token: they must not keep out those who have one.
 const OPEN_REQUESTS: usize = 32;
 
+/// How many callers of one principal may wait for news at once; who is one more does not wait.
+const WAITS: usize = 8;
+
 /// Of a body that was not asked for, so much is read, and for so long.
 const LEFT_OVER_BYTES: usize = 64 * 1024;
 const LEFT_OVER_TIME: Duration = Duration::from_secs(5);
@@ -72,6 +79,8 @@ struct Api {
     throttle: Arc<Throttle>,
     requests: Semaphore,
     open_requests: Semaphore,
+    bodies: Bodies,
+    waits: Shares,
 }
 
 /// What the portal is to those who call it.
@@ -110,6 +119,8 @@ pub(crate) fn router(store: Store, limits: &Limits, site: Site, throttle: Arc<Th
         throttle,
         requests: Semaphore::new(limits.requests.get() as usize),
         open_requests: Semaphore::new(OPEN_REQUESTS),
+        bodies: Bodies::new(),
+        waits: Shares::new(WAITS),
     };
     Router::new()
         .fallback(answer)
@@ -206,11 +217,21 @@ async fn answer(State(api): State<Arc<Api>>, request: Request) -> Response {
         }
         Ok(response)
     };
-    let response = answer.await.unwrap_or_else(Refusal::into_response);
+    let response = caught(answer).await.unwrap_or_else(Refusal::into_response);
     if !body.is_end_stream() {
         tokio::spawn(timeout(LEFT_OVER_TIME, pass_over(body)));
     }
     response
+}
+
+/// What becomes of `work`, also when it panics: that is our fault, and the caller is told so.
+pub(crate) async fn caught<T>(
+    work: impl Future<Output = Result<T, Refusal>>,
+) -> Result<T, Refusal> {
+    AssertUnwindSafe(work)
+        .catch_unwind()
+        .await
+        .unwrap_or_else(|_| Err(Refusal::fault()))
 }
 
 /// Reads on what was answered without, so that the connection can be used again: a caller that sends
@@ -248,9 +269,13 @@ impl Api {
         };
         let known = async {
             let caller = authenticate(&self.store, &head.headers).await?;
-            authorise(&caller, &Route::Desired(cluster.clone()), &head.method)
+            authorise(&caller, &Route::Desired(cluster.clone()), &head.method)?;
+            Ok(caller)
         };
-        self.in_time(known).await?;
+        let caller = self.in_time(known).await?;
+        let Some(_place) = self.waits.try_take(caller.id) else {
+            return Ok(false);
+        };
         let changed = data_plane::changed(self, &head.headers, &cluster, wait);
         tokio::select! {
             changed = changed => changed?,
@@ -265,19 +290,16 @@ impl Api {
             return self.answer_anyone(open, head.into(), body).await;
         }
         let caller = authenticate(&self.store, &head.headers).await?;
-        let _permit = self.requests.acquire().await;
         let kind = Kind::of(&head.method);
-        let left = self
-            .throttle
-            .take(caller.id, kind, Moment::now())
-            .map_err(Refusal::throttled)?;
-        let mut response = self
-            .answer_caller(&caller, head.into(), body)
-            .await
-            .unwrap_or_else(Refusal::into_response);
+        let left = self.throttle.take(caller.id, kind, Moment::now());
+        let answered = match left {
+            Ok(_) => self.answer_caller(&caller, head.into(), body).await,
+            Err(wait) => Err(Refusal::throttled(wait)),
+        };
+        let mut response = answered.unwrap_or_else(Refusal::into_response);
         response
             .headers_mut()
-            .insert(kind.header(), HeaderValue::from(left));
+            .insert(kind.header(), HeaderValue::from(left.unwrap_or(0)));
         Ok(response)
     }
 
@@ -288,25 +310,22 @@ impl Api {
         call: Call,
         body: &mut Body,
     ) -> Result<Response, Refusal> {
-        let _permit = self.open_requests.acquire().await;
         if call.method != *open.method() {
             return Err(Refusal::method(&call.method, open.method()));
         }
+        let sent = match open {
+            Public::Token => self.bodies.of_anyone(body, login::MAX_BODY).await?,
+            Public::Enrolment => self.bodies.of_anyone(body, enrolment::MAX_BODY).await?,
+            _ => Sent::default(),
+        };
+        let _permit = self.open_requests.acquire().await;
         match open {
             Public::Document => openapi::show(self, &call),
             Public::Metadata => metadata::endpoints(self, &call),
             Public::OpenId(directory) => metadata::open_id(self, &call, &directory),
             Public::Keys => Ok(metadata::keys(self)),
-            Public::Token => {
-                let body = to_bytes(take(body), login::MAX_BODY).await;
-                let body = body.map_err(|_| Refusal::body(login::MAX_BODY))?;
-                login::token(self, &call, &body).await
-            }
-            Public::Enrolment => {
-                let body = to_bytes(take(body), enrolment::MAX_BODY).await;
-                let body = body.map_err(|_| Refusal::body(enrolment::MAX_BODY))?;
-                enrolment::enrol(self, &body).await
-            }
+            Public::Token => login::token(self, &call, &sent).await,
+            Public::Enrolment => enrolment::enrol(self, &sent).await,
         }
     }
 
@@ -319,15 +338,19 @@ impl Api {
     ) -> Result<Response, Refusal> {
         let route = Route::parse(call.uri.path())?;
         authorise(caller, &route, &call.method)?;
+        let methods = route.methods();
+        if !methods.split(", ").any(|one| call.method == one) {
+            return Err(Refusal::method(&call.method, methods));
+        }
         let limit = match route {
             Route::Status(_) => self.limits.status_bytes,
             _ => self.limits.body_bytes,
         };
-        let body = async {
-            to_bytes(take(body), limit)
-                .await
-                .map_err(|_| Refusal::body(limit))
+        let body = match call.method {
+            Method::PUT | Method::PATCH => self.bodies.of(caller.id, body, limit).await?,
+            _ => Sent::default(),
         };
+        let _permit = self.requests.acquire().await;
         match (route, call.method.as_str()) {
             (Route::Subscriptions, "GET") => subscriptions::list(self, &call, caller).await,
             (Route::Subscription(scope), "GET") => subscriptions::show(self, &call, &scope),
@@ -343,10 +366,10 @@ impl Api {
             }
             (Route::Group(id), "GET" | "HEAD") => subscriptions::group(self, &call, &id).await,
             (Route::Group(id), "PUT") => {
-                subscriptions::put_group(self, &call, caller, &id, &body.await?).await
+                subscriptions::put_group(self, &call, caller, &id, &body).await
             }
             (Route::Group(id), "PATCH") => {
-                subscriptions::patch_group(self, &call, caller, &id, &body.await?).await
+                subscriptions::patch_group(self, &call, caller, &id, &body).await
             }
             (Route::Group(id), "DELETE") => {
                 subscriptions::delete_group(self, &call, caller, &id).await
@@ -356,31 +379,21 @@ impl Api {
             }
             (Route::Clusters(scope), "GET") => clusters::list(self, &call, caller, &scope).await,
             (Route::Cluster(id), "GET") => clusters::show(self, &call, &id).await,
-            (Route::Cluster(id), "PUT") => {
-                clusters::put(self, &call, caller, &id, &body.await?).await
-            }
-            (Route::Cluster(id), "PATCH") => {
-                clusters::patch(self, &call, caller, &id, &body.await?).await
-            }
+            (Route::Cluster(id), "PUT") => clusters::put(self, &call, caller, &id, &body).await,
+            (Route::Cluster(id), "PATCH") => clusters::patch(self, &call, caller, &id, &body).await,
             (Route::Cluster(id), "DELETE") => clusters::delete(self, &call, caller, &id).await,
             (Route::Extensions(_), "GET") => clusters::extensions(&call),
             (Route::Configurations(cluster), "GET") => arm::list(self, &call, &cluster).await,
             (Route::Configuration(id), "GET") => arm::show(self, &call, &id).await,
-            (Route::Configuration(id), "PUT") => {
-                // Before the body: it is read in the words of that version.
-                arm::version(&call)?;
-                arm::put(self, &call, caller, &id, &body.await?).await
-            }
+            (Route::Configuration(id), "PUT") => arm::put(self, &call, caller, &id, &body).await,
             (Route::Configuration(id), "DELETE") => arm::delete(self, &call, caller, &id).await,
             (Route::FluxConfigurations(cluster), "GET") => flux::list(self, &call, &cluster).await,
             (Route::FluxConfiguration(id), "GET") => flux::show(self, &call, &id).await,
             (Route::FluxConfiguration(id), "PUT") => {
-                flux::version(&call)?;
-                flux::put(self, &call, caller, &id, &body.await?).await
+                flux::put(self, &call, caller, &id, &body).await
             }
             (Route::FluxConfiguration(id), "PATCH") => {
-                flux::version(&call)?;
-                flux::patch(self, &call, caller, &id, &body.await?).await
+                flux::patch(self, &call, caller, &id, &body).await
             }
             (Route::FluxConfiguration(id), "DELETE") => {
                 flux::delete(self, &call, caller, &id).await
@@ -398,7 +411,7 @@ impl Api {
             (Route::Desired(cluster), "GET") => {
                 data_plane::list(self, &call, caller, &cluster).await
             }
-            (Route::Status(id), "PUT") => data_plane::report(self, &id, &body.await?).await,
+            (Route::Status(id), "PUT") => data_plane::report(self, &id, &body).await,
             (route, _) => Err(Refusal::method(&call.method, route.methods())),
         }
     }
@@ -417,4 +430,16 @@ impl From<Parts> for Call {
 /// A success with a JSON body.
 fn json(status: StatusCode, body: &impl serde::Serialize) -> Response {
     (status, axum::Json(body)).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_answered_as_our_fault() {
+        let refused = caught::<()>(async { panic!("as a bug does") }).await;
+        let (status, _) = refused.as_ref().unwrap_err().parts();
+        assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);
+    }
 }

@@ -34,7 +34,7 @@ use std::{
 
 use axum::{
     Router,
-    body::Body,
+    body::{Body, to_bytes},
     extract::{Request, State},
     middleware::{Next, from_fn},
     response::Response,
@@ -47,7 +47,7 @@ use http::{
 };
 use tokio::{
     sync::Semaphore,
-    time::{Instant, timeout_at},
+    time::{Instant, timeout, timeout_at},
 };
 use url::form_urlencoded;
 
@@ -55,7 +55,9 @@ use crate::{
     GitHost, Limits, Settings, Store,
     api::{
         Site,
+        bodies::OPEN_TIME,
         caller::authorise,
+        caught,
         refusal::Refusal,
         route::Route as ApiRoute,
         throttle::{Kind, Throttle},
@@ -66,6 +68,9 @@ use frame::Frame;
 use route::Route;
 use session::Visitor;
 
+/// Requests at once of those who are not signed in: they must not keep out those who are.
+const OPEN_REQUESTS: usize = 64;
+
 /// What every page needs.
 struct Pages {
     store: Store,
@@ -73,6 +78,7 @@ struct Pages {
     site: Site,
     throttle: Arc<Throttle>,
     requests: Semaphore,
+    open_requests: Semaphore,
     viewers: Arc<events::Viewers>,
     provider: Option<Provider>,
     git_hosts: BTreeMap<String, GitHost>,
@@ -95,6 +101,7 @@ pub(crate) fn router(
         site,
         throttle,
         requests: Semaphore::new(settings.limits.requests.get() as usize),
+            open_requests: Semaphore::new(OPEN_REQUESTS),
         viewers: Arc::default(),
         provider,
     });
@@ -159,7 +166,7 @@ impl From<Parts> for Call {
 
 async fn answer(State(pages): State<Arc<Pages>>, request: Request) -> Response {
     let deadline = Instant::now() + Duration::from_secs(pages.limits.request_seconds.get().into());
-    timeout_at(deadline, pages.answer(request))
+    timeout_at(deadline, caught(pages.answer(request)))
         .await
         .unwrap_or_else(|_| Err(Refusal::timeout()))
         .unwrap_or_else(|refusal| frame::refusal(&Frame::nobody(), &refusal))
@@ -172,16 +179,24 @@ impl Pages {
     }
 
     async fn answer(&self, request: Request) -> Result<Response, Refusal> {
-        let _permit = self.requests.acquire().await;
-        let (head, body) = request.into_parts();
+        let (head, mut body) = request.into_parts();
         let call = Call::from(head);
         let route = Route::parse(call.uri.path())?;
         if !route.methods().contains(&call.method.as_str()) {
             return Err(Refusal::method(&call.method, route.allow()));
         }
         if route.is_open() {
+            // Read before there is a place for it: who sends slowly keeps nobody out.
+            if call.method == Method::POST {
+                let limit = sign_in::MAX_FORM;
+                let sent = timeout(OPEN_TIME, to_bytes(body, limit)).await;
+                let sent = sent.map_err(|_| Refusal::timeout())?;
+                body = sent.map_err(|_| Refusal::body(limit))?.into();
+            }
+            let _permit = self.open_requests.acquire().await;
             return sign_in::answer(self, route, &call, body).await;
         }
+        let _permit = self.requests.acquire().await;
         let Some(visitor) = session::visitor(&self.store, &call.headers).await? else {
             // A script is not sent to a page.
             return match route {

@@ -73,6 +73,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Bounds of one HTTP/2 connection; an agent has two or three requests at once.
 const MAX_STREAMS: u32 = 32;
+/// What a caller may have sent before it is read; hyper's own is 1 MiB.
+const MAX_UNREAD: u32 = 256 * 1024;
 const MAX_HEADER_BYTES: u32 = 16 * 1024;
 
 /// Of one HTTP/1 connection: hyper's least is 8 KiB.
@@ -389,6 +391,8 @@ fn builder(http2: bool) -> Builder<TokioExecutor> {
         .http2()
         .timer(TokioTimer::new())
         .max_concurrent_streams(MAX_STREAMS)
+        .initial_stream_window_size(MAX_UNREAD)
+        .initial_connection_window_size(MAX_UNREAD)
         .max_header_list_size(MAX_HEADER_BYTES)
         .keep_alive_interval(KEEP_ALIVE)
         .keep_alive_timeout(HEAD_TIMEOUT);

@@ -414,6 +414,24 @@ impl Refusal {
         )
     }
 
+    pub(crate) fn busy() -> Self {
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "ServiceUnavailable",
+            "The server is busy; try again later.",
+        )
+        .with_header(RETRY_AFTER, "5")
+    }
+
+    /// It is our fault.
+    pub(crate) fn fault() -> Self {
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "InternalServerError",
+            "The server encountered an error; its log says more.",
+        )
+    }
+
     pub(crate) fn timeout() -> Self {
         Self::new(
             StatusCode::REQUEST_TIMEOUT,
@@ -426,22 +444,13 @@ impl Refusal {
 impl From<StoreError> for Refusal {
     fn from(error: StoreError) -> Self {
         if error.is_busy() {
-            return Self::new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "ServiceUnavailable",
-                "The server is busy; try again later.",
-            )
-            .with_header(RETRY_AFTER, "5");
+            return Self::busy();
         }
         tracing::error!(
             error = &error as &dyn std::error::Error,
             "a request failed at the store"
         );
-        Self::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "InternalServerError",
-            "The server encountered an error; its log says more.",
-        )
+        Self::fault()
     }
 }
 

@@ -23,7 +23,7 @@ use super::{
 use crate::{api::refusal::Refusal, store::LinkFor};
 
 /// The largest form that is read of someone who is not signed in.
-const MAX_FORM: usize = 4096;
+pub(super) const MAX_FORM: usize = 4096;
 
 #[derive(Template)]
 #[template(path = "sign_in.html")]

@@ -14,8 +14,8 @@ use tokio::{
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use super::server::{
-    Body, CLUSTER, SUBSCRIPTION, Server, body, client, data_plane, versioned, versioned_list,
-    within,
+    Body, CLUSTER, OTHER_CLUSTER, SUBSCRIPTION, Server, body, client, data_plane, versioned,
+    versioned_list, within,
 };
 
 const URL: &str = "https://git.example.net/blue/deploy.git";
@@ -105,6 +105,85 @@ async fn a_body_that_never_ends_is_given_up() {
     let mut answer = [0; 12];
     within(stream.read_exact(&mut answer)).await.unwrap();
     assert_eq!(&answer, b"HTTP/1.1 408");
+}
+
+/// A request whose body does not come to its end.
+async fn hang(server: &Server, head: &str, sent: &[u8]) -> TlsStream<TcpStream> {
+    let mut stream = connect(server, b"http/1.1").await;
+    let head = format!("{head}\r\nhost: portal\r\ncontent-length: 2000000\r\n\r\n");
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.write_all(sent).await.unwrap();
+    stream
+}
+
+#[tokio::test]
+async fn bodies_that_do_not_come_keep_nobody_out() {
+    let server = Server::start_with(|settings| settings.limits.requests = few(2)).await;
+    let scope = SUBSCRIPTION.parse().unwrap();
+    let bobs = server.store.create_principal("bob", &scope, Role::Reader);
+    let bobs = bobs.await.unwrap();
+    let mut hanging = Vec::new();
+    for _ in 0..66 {
+        let token = "POST /adfs/oauth2/token HTTP/1.1";
+        let link = "POST /sign-in/link HTTP/1.1\r\nsec-fetch-site: same-origin";
+        for head in [token, link] {
+            hanging.push(hang(&server, head, b"code=").await);
+        }
+    }
+    let client = client(server.ca.as_deref().unwrap()).build().unwrap();
+    let form = [
+        ("grant_type", "client_credentials"),
+        ("client_id", &bobs.id().to_string()),
+        ("client_secret", bobs.expose()),
+        ("scope", "https://management.azure.com/.default"),
+    ];
+    let url = format!("{}/adfs/oauth2/token", server.url);
+    let token = client.post(url).form(&form).send().await.unwrap();
+    assert_eq!(token.status(), StatusCode::OK);
+    let url = format!("{}/sign-in", server.url);
+    let page = client.get(url).send().await.unwrap();
+    assert_eq!(page.status(), StatusCode::OK);
+    for mut stream in hanging {
+        let mut answer = [0; 12];
+        within(stream.read_exact(&mut answer)).await.unwrap();
+        assert_eq!(&answer, b"HTTP/1.1 408");
+    }
+}
+
+#[tokio::test]
+async fn a_principal_that_sends_slowly_keeps_no_other_out() {
+    let server = Server::start_with(|settings| settings.limits.requests = few(2)).await;
+    let (alice, agent) = (server.contributor().await, server.agent(CLUSTER).await);
+    let path = versioned(CLUSTER, "blue");
+    let created = alice.put(&path, body(URL)).await;
+    let slow = server.token("slow", SUBSCRIPTION, Role::Contributor).await;
+    let other: gitmoor_arm::ClusterId = OTHER_CLUSTER.parse().unwrap();
+    let others = server.store.create_agent(&other).await.unwrap();
+    let others = server.token_of(others.id()).await;
+    let mut hanging = Vec::new();
+    for _ in 0..24 {
+        let put = format!(
+            "PUT {path} HTTP/1.1\r\nauthorization: Bearer {}",
+            slow.expose()
+        );
+        hanging.push(hang(&server, &put, b"{").await);
+        let put = format!(
+            "PUT {}/blue/status HTTP/1.1\r\nauthorization: Bearer {}",
+            data_plane(OTHER_CLUSTER),
+            others.expose()
+        );
+        hanging.push(hang(&server, &put, &[b' '; 100_000]).await);
+    }
+    let problem = json!({"message": "x".repeat(1000)});
+    let report = json!({"observedEtag": created.body["etag"], "problems": vec![problem; 100]});
+    let status = format!("{}/blue/status", data_plane(CLUSTER));
+    let reported = agent.put(&status, report).await;
+    assert_eq!(reported.status, StatusCode::NO_CONTENT);
+    assert_eq!(alice.put(&path, body(URL)).await.status, StatusCode::OK);
+}
+
+fn few(number: u32) -> std::num::NonZeroU32 {
+    number.try_into().unwrap()
 }
 
 #[tokio::test]

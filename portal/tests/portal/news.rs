@@ -136,3 +136,36 @@ async fn a_portal_that_ends_keeps_nobody_waiting() {
     within(server.stop()).await;
     assert_eq!(within(waits).await.unwrap(), StatusCode::NOT_MODIFIED);
 }
+
+#[tokio::test]
+async fn more_than_a_few_of_one_agent_are_answered_without_waiting() {
+    let server = Server::start().await;
+    let (alice, agent) = (server.contributor().await, server.agent(CLUSTER).await);
+    let other = server.agent(OTHER_CLUSTER).await;
+    let known = etag(&agent.get(&data_plane(CLUSTER)).await);
+    let mut waiting = tokio::task::JoinSet::new();
+    for _ in 0..9 {
+        let (agent, known) = (agent.clone(), known.clone());
+        waiting.spawn(async move { news(&agent, &known, Some("wait=25")).await });
+    }
+    let first = within(waiting.join_next()).await.unwrap().unwrap();
+    assert_eq!(first.status, StatusCode::NOT_MODIFIED);
+    assert!(!first.headers.contains_key("preference-applied"));
+    // Another agent may wait all the same.
+    let headers = [("if-none-match", &*known), ("prefer", "wait=1")];
+    let waited = other
+        .send_with(
+            Method::GET,
+            &data_plane(OTHER_CLUSTER),
+            Body::None,
+            &headers,
+        )
+        .await;
+    assert_eq!(waited.headers["preference-applied"], "wait");
+    alice.put(&versioned(CLUSTER, "blue"), body(URL)).await;
+    while let Some(answer) = within(waiting.join_next()).await {
+        let answer = answer.unwrap();
+        assert_eq!(answer.status, StatusCode::OK);
+        assert_eq!(answer.headers["preference-applied"], "wait");
+    }
+}
