@@ -8,7 +8,7 @@
 mod parts;
 mod read;
 
-pub use parts::{check_flux, flux_parts, part_name};
+pub use parts::{MAX_KUSTOMIZATIONS, check_flux, flux_parts, part_name};
 pub use read::FluxRequest;
 
 use std::collections::BTreeMap;

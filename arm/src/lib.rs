@@ -37,7 +37,8 @@ pub use client::{
 pub use error::{Error, FileError, Retry, TokenError};
 pub use flux::{
     FLUX_API_VERSIONS, FLUX_RESOURCE_TYPE, FluxProperties, FluxRequest, GIT_REPOSITORY,
-    GitRepository, Kustomization, PART_SEPARATOR, RepositoryRef, check_flux, flux_parts, part_name,
+    GitRepository, Kustomization, MAX_KUSTOMIZATIONS, PART_SEPARATOR, RepositoryRef, check_flux,
+    flux_parts, part_name,
 };
 pub use id::{
     ArmId, CLUSTER_TYPES, ClusterId, ConfigurationId, FluxConfigurationId, IdError,
@@ -47,9 +48,9 @@ pub use params::{
     OperatorParams, POLL_INTERVAL_RANGE, ParamProblem, normalised_operator_params, with_flags,
 };
 pub use rules::{
-    FieldError, MAX_KNOWN_HOSTS, MAX_NAME, MAX_OPERATOR_NAME, MAX_REPOSITORY_URL, MAX_SECRET,
-    MAX_TEXT, MAX_WITH_HELM, ProtectedChange, PutRequest, RepositoryError, check, check_name,
-    repository_url, unsupported,
+    FieldError, MAX_KNOWN_HOSTS, MAX_NAME, MAX_NAMESPACE, MAX_OPERATOR_NAME, MAX_REPOSITORY_URL,
+    MAX_SECRET, MAX_TEXT, MAX_WITH_HELM, ProtectedChange, PutRequest, RepositoryError, check,
+    check_name, repository_url, unsupported,
 };
 pub use sealing::{OpeningKey, SealingError, SealingKey, place_of};
 pub use secret::Secret;

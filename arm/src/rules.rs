@@ -20,8 +20,12 @@ use repository::Transport;
 /// The longest name of a configuration.
 pub const MAX_NAME: usize = 63;
 
-/// The longest `operatorInstanceName` and `operatorNamespace`.
+/// The longest `operatorInstanceName`.
 pub const MAX_OPERATOR_NAME: usize = 23;
+
+/// The longest `operatorNamespace`: Kubernetes has no longer ones. ARM takes 253 characters, its
+/// command line 23.
+pub const MAX_NAMESPACE: usize = 63;
 
 /// The longest `operatorInstanceName` and `operatorNamespace` together with the Helm Operator: its
 /// release is called `<instance>-helm-<namespace>`, and Helm takes 53 characters.
@@ -57,6 +61,20 @@ impl FieldError {
     fn protected(name: &str, message: impl Into<String>) -> Self {
         Self::property(&format!("configurationProtectedSettings.{name}"), message)
     }
+
+    /// What could not be read of a body, and what is wrong with the rest: of a field that could not
+    /// be read nothing else is said, nor of what is below it.
+    pub fn join(mut unread: Vec<Self>, mut wrong: Vec<Self>) -> Vec<Self> {
+        wrong.retain(|error| {
+            !unread.iter().any(|unread| {
+                let below = error.field.strip_prefix(&unread.field);
+                below.is_some_and(|below| below.is_empty() || below.starts_with('.'))
+                    || unread.field == "body"
+            })
+        });
+        unread.append(&mut wrong);
+        unread
+    }
 }
 
 impl fmt::Display for FieldError {
@@ -90,7 +108,7 @@ impl ErrorResponse {
 /// plane has them all.
 pub fn check(name: &str, properties: &ConfigurationProperties) -> Vec<FieldError> {
     let mut errors = check_name(name);
-    check_operator(properties, &mut errors);
+    check_operator(name, properties, &mut errors);
     check_texts(properties, &mut errors);
     if let Err(problems) = OperatorParams::parse(properties.operator_params()) {
         errors.extend(
@@ -146,19 +164,20 @@ fn name_problem(name: &str, max: usize) -> Option<String> {
     }
 }
 
-fn check_operator(properties: &ConfigurationProperties, errors: &mut Vec<FieldError>) {
+fn check_operator(name: &str, properties: &ConfigurationProperties, errors: &mut Vec<FieldError>) {
     let instance = properties.operator_instance_name.as_deref();
+    let instance = instance.filter(|name| !name.is_empty());
+    let namespace = properties.operator_namespace();
     let names = [
-        ("operatorInstanceName", instance),
-        ("operatorNamespace", Some(properties.operator_namespace())),
+        ("operatorInstanceName", instance, MAX_OPERATOR_NAME),
+        ("operatorNamespace", Some(namespace), MAX_NAMESPACE),
     ];
-    for (field, name) in names {
-        let problem = name
-            .filter(|name| !name.is_empty())
-            .and_then(|name| name_problem(name, MAX_OPERATOR_NAME));
+    for (field, name, max) in names {
+        let problem = name.and_then(|name| name_problem(name, max));
         errors.extend(problem.map(|message| FieldError::property(field, message)));
     }
-    let together = instance.unwrap_or_default().len() + properties.operator_namespace().len();
+    // Without a name of its own it is called as the configuration.
+    let together = instance.unwrap_or(name).len() + namespace.len();
     if properties.enable_helm_operator == Some(true) && together > MAX_WITH_HELM {
         errors.push(FieldError::property(
             "operatorInstanceName",

@@ -8,6 +8,7 @@ mod clusters;
 mod condition;
 mod data_plane;
 mod enrolment;
+mod filter;
 mod flux;
 mod flux_status;
 mod headers;
@@ -401,7 +402,7 @@ impl Api {
             (Route::RoleAssignments(scope), "GET") => roles::list(self, &call, &scope).await,
             (Route::RoleAssignment(scope, id), "GET") => roles::show(self, &call, &scope, id).await,
             (Route::RoleAssignment(scope, id), "PUT") => {
-                roles::put(self, &call, caller, (scope, id), &body.await?).await
+                roles::put(self, &call, caller, (scope, id), &body).await
             }
             (Route::RoleAssignment(scope, id), "DELETE") => {
                 roles::delete(self, &call, caller, &scope, id).await

@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// How many kustomizations there may be.
-const MAX_KUSTOMIZATIONS: usize = 64;
+pub const MAX_KUSTOMIZATIONS: usize = 64;
 
 /// The name of the agent's configuration for a kustomization.
 pub fn part_name(name: &str, kustomization: &str) -> String {

@@ -20,14 +20,14 @@ pub struct FluxRequest {
     pub properties: FluxProperties,
     /// What happens to the protected settings.
     pub protected: ProtectedChange,
+    /// Every field that has the wrong type, or asks for what is not done; nothing is to be written
+    /// then.
+    pub unread: Vec<FieldError>,
 }
 
 impl FluxRequest {
-    /// Reads a body.
-    ///
-    /// # Errors
-    /// Every field that has the wrong type, or asks for what is not done.
-    pub fn parse(body: &Value) -> Result<Self, Vec<FieldError>> {
+    /// Reads a body, as far as it can be read.
+    pub fn read(body: &Value) -> Self {
         let mut errors = Vec::new();
         let none = Map::new();
         let properties = match body.get("properties") {
@@ -47,13 +47,10 @@ impl FluxRequest {
         };
         let protected = fields.protected();
         let properties = fields.properties();
-        if errors.is_empty() {
-            Ok(Self {
-                properties,
-                protected,
-            })
-        } else {
-            Err(errors)
+        Self {
+            properties,
+            protected,
+            unread: errors,
         }
     }
 }
@@ -81,7 +78,7 @@ impl Fields<'_> {
             );
         }
         let source_kind = self.text("sourceKind").unwrap_or(GIT_REPOSITORY.into());
-        if source_kind != GIT_REPOSITORY {
+        if !source_kind.eq_ignore_ascii_case(GIT_REPOSITORY) {
             self.wrong(
                 "sourceKind",
                 "only Git repositories are read: write GitRepository",
@@ -91,7 +88,7 @@ impl Fields<'_> {
         FluxProperties {
             scope: scope.map_or(OperatorScope::Cluster, |text| text.as_str().into()),
             namespace: self.text("namespace").unwrap_or("default".into()),
-            source_kind,
+            source_kind: GIT_REPOSITORY.into(),
             suspend: self.switch("suspend", false),
             git_repository: self.child("gitRepository", true, |fields| fields.repository()),
             kustomizations: self.child("kustomizations", false, |fields| fields.kustomizations()),
@@ -105,7 +102,7 @@ impl Fields<'_> {
         );
         if self
             .text("provider")
-            .is_some_and(|provider| provider != "Generic")
+            .is_some_and(|provider| !provider.eq_ignore_ascii_case("Generic"))
         {
             self.wrong("provider", "there is no workload identity: write Generic");
         }

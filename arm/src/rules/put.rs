@@ -9,8 +9,9 @@ use crate::{
     ProtectedSettings, Secret, normalised_operator_params,
 };
 
-/// What a PUT does to the protected settings. ARM never gives them back, so a client that writes
-/// what it has read must not lose them: absent keeps them.
+/// What a PUT does to the protected settings. ARM gives `{}` for them, and takes `{}` as an order to
+/// clear them: a client that writes back what it has read takes them away, as `az resource update`
+/// does. One that leaves them out keeps them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ProtectedChange {
     /// The field is absent: they stay as they are.
@@ -39,56 +40,62 @@ pub struct PutRequest {
     pub properties: ConfigurationProperties,
     /// What happens to the protected settings.
     pub protected: ProtectedChange,
+    /// Every field that could not be read; nothing is to be written then.
+    pub unread: Vec<FieldError>,
 }
 
 impl PutRequest {
-    /// Reads a body of that api-version.
+    /// Reads a body of that api-version, of which every field can be read.
     ///
     /// # Errors
     /// Every field that has the wrong type.
     pub fn parse(body: &[u8], version: ApiVersion) -> Result<Self, Vec<FieldError>> {
-        let body: Value = serde_json::from_slice(body).map_err(|error| {
-            vec![FieldError {
-                field: "body".into(),
-                // serde_json's messages may quote the text, and that may be a secret.
-                message: format!(
-                    "this is no JSON: line {}, column {}",
-                    error.line(),
-                    error.column()
-                ),
-            }]
-        })?;
-        let none = Map::new();
-        let properties = match &body {
-            Value::Object(body) => body.get("properties").unwrap_or(&Value::Null),
-            _ => {
-                return Err(vec![FieldError {
-                    field: "body".into(),
-                    message: "an object is needed".into(),
-                }]);
-            }
+        let request = Self::read(body, version);
+        if request.unread.is_empty() {
+            Ok(request)
+        } else {
+            Err(request.unread)
+        }
+    }
+
+    /// Reads a body of that api-version, as far as it can be read.
+    pub fn read(body: &[u8], version: ApiVersion) -> Self {
+        let mut errors = Vec::new();
+        let mut wrong = |field: &str, message: String| {
+            errors.push(FieldError {
+                field: field.to_owned(),
+                message,
+            });
         };
+        let body: Value = serde_json::from_slice(body).unwrap_or_else(|error| {
+            // serde_json's messages may quote the text, and that may be a secret.
+            let (line, column) = (error.line(), error.column());
+            wrong(
+                "body",
+                format!("this is no JSON: line {line}, column {column}"),
+            );
+            Value::Object(Map::new())
+        });
+        if !body.is_object() {
+            wrong("body", "an object is needed".to_owned());
+        }
+        let none = Map::new();
+        let properties = &body["properties"];
+        if !properties.is_object() {
+            wrong("properties", "an object is needed".to_owned());
+        }
+        // Of a body that is none, nothing else is said.
+        errors.truncate(1);
         let mut fields = Fields {
             prefix: "properties",
             version,
             object: properties.as_object().unwrap_or(&none),
-            errors: Vec::new(),
+            errors,
         };
-        if !properties.is_object() {
-            fields.errors.push(FieldError {
-                field: "properties".into(),
-                message: "an object is needed".into(),
-            });
-        }
-        let properties = fields.properties();
-        let protected = fields.protected();
-        if fields.errors.is_empty() {
-            Ok(Self {
-                properties,
-                protected,
-            })
-        } else {
-            Err(fields.errors)
+        Self {
+            properties: fields.properties(),
+            protected: fields.protected(),
+            unread: fields.errors,
         }
     }
 }

@@ -76,7 +76,7 @@ pub(super) fn read(address: &str) -> Result<(Url, Transport), RepositoryError> {
     {
         return Err(RepositoryError::Unsafe);
     }
-    let url = match address.split_once("://") {
+    let mut url = match address.split_once("://") {
         Some(_) => Url::parse(address).map_err(|_| RepositoryError::Malformed)?,
         None => scp_form(address).ok_or(RepositoryError::Malformed)?,
     };
@@ -95,6 +95,17 @@ pub(super) fn read(address: &str) -> Result<(Url, Transport), RepositoryError> {
     if url.query().is_some() || url.fragment().is_some() {
         return Err(RepositoryError::Query);
     }
+    // As Azure DevOps writes its own addresses: no credential, only the organisation once more.
+    let organisation = url.path_segments().and_then(|mut path| path.next());
+    if transport == Transport::Http
+        && url.password().is_none()
+        && !user.is_empty()
+        && organisation == Some(user)
+    {
+        url.set_username("")
+            .map_err(|()| RepositoryError::Malformed)?;
+    }
+    let user = url.username();
     match transport {
         Transport::Http if !user.is_empty() || url.password().is_some() => {
             Err(RepositoryError::Credentials)

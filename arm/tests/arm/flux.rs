@@ -1,8 +1,8 @@
 //! Flux configurations: what is refused, and what they are to an agent.
 
 use gitmoor_arm::{
-    FluxRequest, OperatorParams, OperatorScope, ProtectedChange, ProtectedSettings, check,
-    check_flux, flux_parts, part_name,
+    FieldError, FluxRequest, OperatorParams, OperatorScope, ProtectedChange, ProtectedSettings,
+    check, check_flux, flux_parts, part_name,
 };
 use serde_json::{Value, json};
 
@@ -18,16 +18,16 @@ fn body(change: impl FnOnce(&mut Value)) -> Value {
 }
 
 fn read(change: impl FnOnce(&mut Value)) -> FluxRequest {
-    FluxRequest::parse(&body(change)).unwrap()
+    let request = FluxRequest::read(&body(change));
+    assert_eq!(request.unread, []);
+    request
 }
 
 /// The fields at fault, in whichever step.
 fn at_fault(name: &str, settings: &ProtectedSettings, body: &Value) -> Vec<String> {
-    let errors = match FluxRequest::parse(body) {
-        Ok(request) => check_flux(name, &request.properties, settings),
-        Err(errors) => errors,
-    };
-    errors
+    let request = FluxRequest::read(body);
+    let wrong = check_flux(name, &request.properties, settings);
+    FieldError::join(request.unread, wrong)
         .into_iter()
         .map(|error| error.field.trim_start_matches("properties.").to_owned())
         .collect()

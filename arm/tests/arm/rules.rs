@@ -2,8 +2,9 @@
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use gitmoor_arm::{
-    API_VERSIONS, ApiVersion, ConfigurationProperties, ErrorResponse, OperatorScope, OperatorType,
-    ProtectedChange, ProtectedSettings, PutRequest, check, check_name, repository_url, unsupported,
+    API_VERSIONS, ApiVersion, ConfigurationProperties, ErrorResponse, FieldError, OperatorScope,
+    OperatorType, ProtectedChange, ProtectedSettings, PutRequest, check, check_name,
+    repository_url, unsupported,
 };
 
 const HTTPS: &str = "https://git.example.net/blue/deploy.git";
@@ -100,7 +101,7 @@ fn names_are_bounded() {
 #[test]
 fn every_field_at_fault_is_named_at_once() {
     let wrong = ConfigurationProperties {
-        operator_namespace: Some("n".repeat(24)),
+        operator_namespace: Some("n".repeat(64)),
         operator_instance_name: Some("-x".into()),
         operator_type: Some("argo".into()),
         operator_params: Some("--sops --manifest-generation".into()),
@@ -139,6 +140,12 @@ fn repositories_are_read_by_known_schemes_alone() {
             .unwrap()
             .as_str(),
         "ssh://git@git.example.net/blue/deploy.git"
+    );
+    assert_eq!(
+        repository_url("https://org@dev.azure.com/org/project/_git/deploy")
+            .unwrap()
+            .as_str(),
+        "https://dev.azure.com/org/project/_git/deploy"
     );
     for wrong in [
         "",
@@ -274,8 +281,20 @@ fn the_helm_operator_shortens_the_names_and_is_unsupported() {
         ..properties(HTTPS)
     };
     assert_eq!(fields_at_fault(&helm(23, 23)), [""; 0]);
-    assert_eq!(fields_at_fault(&helm(24, 23)), ["operatorInstanceName"]);
-    assert_eq!(fields_at_fault(&helm(24, 24)).len(), 3);
+    assert_eq!(fields_at_fault(&helm(23, 24)), [""; 0]);
+    assert_eq!(fields_at_fault(&helm(23, 25)), ["operatorInstanceName"]);
+    assert_eq!(fields_at_fault(&helm(24, 64)).len(), 3);
+    // One without a name is called as the configuration.
+    for unnamed in [None, Some(String::new())] {
+        let unnamed = ConfigurationProperties {
+            operator_instance_name: unnamed,
+            ..helm(0, 23)
+        };
+        assert_eq!(check(&"c".repeat(24), &unnamed), []);
+        let errors = check(&"c".repeat(30), &unnamed);
+        assert_eq!(errors.len(), 1, "{errors:?}");
+        assert!(errors[0].message.contains("47"), "{errors:?}");
+    }
     assert_eq!(unsupported(&helm(1, 1)).len(), 1);
     assert_eq!(unsupported(&properties(HTTPS)), []);
 }
@@ -351,6 +370,22 @@ fn a_put_names_every_field_of_the_wrong_type() {
         ]
     );
     assert!(!format!("{errors:?}").contains("s3cr3t"));
+
+    // And with them, what is wrong with the rest.
+    let read = PutRequest::read(body.as_bytes(), ApiVersion::NEWEST);
+    let mut settings = read.protected.clone().apply(None);
+    let properties = ConfigurationProperties {
+        configuration_protected_settings: Some(std::mem::take(&mut settings)),
+        operator_namespace: Some("-".into()),
+        ..read.properties
+    };
+    let joined = FieldError::join(read.unread, check("No_Name", &properties));
+    let fields: Vec<_> = joined.iter().map(|error| error.field.as_str()).collect();
+    assert_eq!(
+        fields[5..],
+        ["name", "properties.operatorNamespace"],
+        "{joined:?}"
+    );
     for (body, field) in [
         ("{", "body"),
         ("[]", "body"),

@@ -29,7 +29,7 @@ pub(super) async fn put(
 ) -> Result<Response, Refusal> {
     let version = version(call)?;
     let condition = condition::read(&call.headers)?;
-    let request = PutRequest::parse(body, version).map_err(|errors| Refusal::invalid(&errors))?;
+    let request = PutRequest::read(body, version);
     let written = api
         .store
         .put(id, request, &caller.into(), &condition)

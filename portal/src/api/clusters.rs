@@ -7,14 +7,16 @@ use http::StatusCode;
 use serde_json::{Map, Value, json};
 
 use super::{
-    API_VERSION, Api, Call, condition, json,
+    API_VERSION, Api, Call, condition,
+    filter::{self, Filter},
+    json,
     providers::{CLUSTER_VERSIONS, EXTENSION_VERSIONS},
     refusal::Refusal,
     tracked,
 };
 use crate::{
     identity::{Principal, Scope},
-    store::{ClusterRecord, ClusterWrite, OFFLINE_AFTER, Seen},
+    store::{ClusterRecord, ClusterWrite, Condition, OFFLINE_AFTER, Seen},
 };
 
 pub(super) const TYPE: &str = "Microsoft.Kubernetes/connectedClusters";
@@ -37,16 +39,6 @@ pub(super) const PROPERTIES: [(&str, Kind); 13] = [
     ("oidcIssuerProfile", Kind::Object),
     ("gateway", Kind::Object),
     ("arcAgentryConfigurations", Kind::List),
-];
-
-/// What resources can be looked for by.
-pub(super) const FILTERS: [&str; 6] = [
-    "resourceType",
-    "resourceGroup",
-    "name",
-    "location",
-    "tagName",
-    "tagValue",
 ];
 
 #[derive(Clone, Copy)]
@@ -87,7 +79,9 @@ async fn page(
     let after = call.skip_token()?;
     let page = api
         .store
-        .clusters(scope, &after, api.limits.page_size.get())
+        .clusters(scope, &after, api.limits.page_size.get(), |id| {
+            caller.reads(&id.into())
+        })
         .await?;
     let kept = ["$filter", "$expand", API_VERSION];
     let kept = kept.map(|name| Some((name, call.parameter(name)?)));
@@ -101,12 +95,7 @@ async fn page(
         .map(|id| call.next_link(api, &query, &id))
         .transpose()?;
     let page = ListPage {
-        value: page
-            .items
-            .into_iter()
-            .filter(|record| caller.reads(&(&record.id).into()))
-            .filter_map(view)
-            .collect(),
+        value: page.items.into_iter().filter_map(view).collect(),
         next_link,
     };
     Ok(json(StatusCode::OK, &page))
@@ -129,8 +118,8 @@ pub(super) async fn put(
     call.version_of(CLUSTER_VERSIONS, TYPE)?;
     let condition = condition::read(&call.headers)?;
     let body = tracked::read(body)?;
-    let (location, tags) = (body.location()?, body.tags().unwrap_or_default());
-    let kept = desired(&body.fields).map_err(|errors| Refusal::invalid(&errors))?;
+    let (kept, errors) = desired(&body.fields);
+    let (location, tags) = body.placed(errors)?;
     let written = api
         .store
         .put_cluster(id, location, tags, kept, &caller.into(), &condition)
@@ -161,26 +150,26 @@ pub(super) async fn patch(
     body: &[u8],
 ) -> Result<Response, Refusal> {
     call.version_of(CLUSTER_VERSIONS, TYPE)?;
-    let mut condition = condition::read(&call.headers)?;
-    let body = tracked::read(body)?;
-    let record = api.store.cluster(id).await?;
-    let record = record.ok_or_else(|| Refusal::no_cluster(id))?;
-    // What was changed in between is not written over.
-    condition
-        .if_match
-        .get_or_insert_with(|| vec![record.etag.clone()]);
-    let tags = body.tags().unwrap_or(record.tags);
-    let (location, kept) = (record.location, record.body);
-    let written = api
-        .store
-        .put_cluster(id, location, tags, kept, &caller.into(), &condition)
-        .await?;
-    match written {
-        ClusterWrite::Created(record) | ClusterWrite::Replaced(record) => {
-            Ok(one(api, StatusCode::OK, &record))
+    let condition = condition::read(&call.headers)?;
+    let changed = tracked::read(body)?.tags()?;
+    for _ in 0..condition::TRIES {
+        let record = api.store.cluster(id).await?;
+        let record = record.ok_or_else(|| Refusal::no_cluster(id))?;
+        if !condition.holds(Some(&record.etag)) {
+            break;
         }
-        _ => Err(Refusal::condition()),
+        let seen = Condition::of(&record.etag);
+        let tags = changed.clone().unwrap_or(record.tags);
+        let (location, kept) = (record.location, record.body);
+        let written = api
+            .store
+            .put_cluster(id, location, tags, kept, &caller.into(), &seen)
+            .await?;
+        if let ClusterWrite::Created(record) | ClusterWrite::Replaced(record) = written {
+            return Ok(one(api, StatusCode::OK, &record));
+        }
     }
+    Err(Refusal::condition())
 }
 
 pub(super) async fn delete(
@@ -222,21 +211,18 @@ pub(super) async fn resources(
     scope: &Scope,
 ) -> Result<Response, Refusal> {
     call.any_version()?;
-    let filter = call.parameter("$filter").unwrap_or_default();
-    let filter = filter_terms(&filter).ok_or_else(|| Refusal::filter(&filter))?;
+    let filter = Filter::read(call, &filter::RESOURCES)?;
     page(api, call, caller, scope, |record| {
-        let matches = |(name, value): &(&str, String)| {
-            let is = |text: &str| text.eq_ignore_ascii_case(value);
-            match *name {
-                "resourceType" => is(TYPE),
-                "resourceGroup" => is(record.id.resource_group()),
-                "name" => is(record.id.name()),
-                "location" => is(&record.location),
-                "tagName" => record.tags.keys().any(|name| is(name)),
-                _ => record.tags.values().any(|tag| tag == value),
-            }
+        let is = |name: &str, value: &str| {
+            let text = match name {
+                "resourceType" => TYPE,
+                "resourceGroup" => record.id.resource_group(),
+                "name" => record.id.name(),
+                _ => &record.location,
+            };
+            text.eq_ignore_ascii_case(value)
         };
-        filter.iter().all(matches).then(|| {
+        filter.holds(&record.tags, is).then(|| {
             json!({
                 "id": record.id.as_str(),
                 "name": record.id.name(),
@@ -252,29 +238,9 @@ pub(super) async fn resources(
     .await
 }
 
-/// `name eq 'value' and …`, which is all that the command line writes.
-fn filter_terms(text: &str) -> Option<Vec<(&'static str, String)>> {
-    let mut terms = Vec::new();
-    let mut rest = text.trim();
-    while !rest.is_empty() {
-        let (name, value) = rest.split_once(" eq '")?;
-        let known = |known: &&&str| known.eq_ignore_ascii_case(name.trim());
-        let name = FILTERS.iter().find(known)?;
-        let (value, after) = value.split_once('\'')?;
-        terms.push((*name, value.to_owned()));
-        rest = match after {
-            "" => after,
-            // Another one must follow.
-            _ => after
-                .strip_prefix(" and ")
-                .filter(|next| !next.is_empty())?,
-        };
-    }
-    Some(terms)
-}
-
 /// What a body says that is kept: `identity`, `kind`, and of `properties` what may be written.
-fn desired(body: &Map<String, Value>) -> Result<Value, Vec<FieldError>> {
+/// And what is wrong with them.
+fn desired(body: &Map<String, Value>) -> (Value, Vec<FieldError>) {
     let mut errors = Vec::new();
     let mut wrong = |field: &str, message: &str| errors.push(tracked::error(field, message));
     let none = Map::new();
@@ -326,11 +292,7 @@ fn desired(body: &Map<String, Value>) -> Result<Value, Vec<FieldError>> {
             &format!("all of it may have at most {MAX_BODY} bytes"),
         );
     }
-    if errors.is_empty() {
-        Ok(kept)
-    } else {
-        Err(errors)
-    }
+    (kept, errors)
 }
 
 fn one(api: &Api, status: StatusCode, record: &ClusterRecord) -> Response {
@@ -403,32 +365,4 @@ fn view(api: &Api, record: &ClusterRecord) -> Value {
         view["kind"] = record.body["kind"].clone();
     }
     view
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn filters_are_read_as_the_command_line_writes_them() {
-        let table = [
-            ("", Some(0)),
-            ("resourceGroup eq 'edge'", Some(1)),
-            (
-                "resourceGroup eq 'edge' and resourceType eq 'Microsoft.Kubernetes/connectedClusters'",
-                Some(2),
-            ),
-            ("tagName eq 'a' and tagValue eq 'b'", Some(2)),
-            ("name eq 'a and b' and location eq ' eq '", Some(2)),
-            ("name eq 'x' and ", None),
-            ("name eq 'x'and name eq 'y'", None),
-            ("name ne 'x'", None),
-            ("name eq x", None),
-            ("name eq 'x' or name eq 'y'", None),
-            ("plan eq 'x'", None),
-        ];
-        for (text, terms) in table {
-            assert_eq!(filter_terms(text).map(|found| found.len()), terms, "{text}");
-        }
-    }
 }

@@ -8,6 +8,9 @@ use http::{
 use super::refusal::Refusal;
 use crate::store::Condition;
 
+/// How often a PATCH is tried again on what others have changed in between.
+pub(super) const TRIES: usize = 16;
+
 /// What the caller believes of what it writes.
 pub(super) fn read(headers: &HeaderMap) -> Result<Condition, Refusal> {
     Ok(Condition {

@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use super::{API_VERSION, Api, Call, condition, flux_status, json, refusal::Refusal, tracked};
 use crate::{
     identity::Principal,
-    store::{FluxRecord, FluxWritten},
+    store::{Condition, FluxRecord, FluxWritten, PutError},
 };
 
 /// Every call names a version that has the resource.
@@ -29,7 +29,7 @@ pub(super) async fn put(
 ) -> Result<Response, Refusal> {
     version(call)?;
     let condition = condition::read(&call.headers)?;
-    let request = FluxRequest::parse(&object(body)?).map_err(|errors| Refusal::invalid(&errors))?;
+    let request = FluxRequest::read(&object(body)?);
     let written = api
         .store
         .put_flux(id, request, &caller.into(), &condition)
@@ -52,14 +52,32 @@ pub(super) async fn patch(
     body: &[u8],
 ) -> Result<Response, Refusal> {
     version(call)?;
-    let mut condition = condition::read(&call.headers)?;
+    let condition = condition::read(&call.headers)?;
     let patch = object(body)?;
-    let record = api.store.flux(id).await?;
-    let record = record.ok_or_else(|| Refusal::no_flux(id))?;
-    // What was changed in between is not written over.
-    condition
-        .if_match
-        .get_or_insert_with(|| vec![record.etag.clone()]);
+    for _ in 0..condition::TRIES {
+        let record = api.store.flux(id).await?;
+        let record = record.ok_or_else(|| Refusal::no_flux(id))?;
+        if !condition.holds(Some(&record.etag)) {
+            break;
+        }
+        let request = merged(&record, &patch)?;
+        let seen = Condition::of(&record.etag);
+        let written = api.store.put_flux(id, request, &caller.into(), &seen).await;
+        match written {
+            // What was changed in between is not written over, and looked at again.
+            Err(PutError::Condition) => {}
+            Err(error) => return Err(error.into()),
+            Ok(FluxWritten::Created(record) | FluxWritten::Replaced(record)) => {
+                tracing::info!(%id, by = caller.name, principal = %caller.id, "a Flux configuration was patched");
+                return Ok(one(StatusCode::OK, &record));
+            }
+        }
+    }
+    Err(Refusal::condition())
+}
+
+/// What there is, changed as a patch says.
+fn merged(record: &FluxRecord, patch: &Value) -> Result<FluxRequest, Refusal> {
     let mut merged = json!({"properties": record.properties});
     match patch.get("properties") {
         None => {}
@@ -76,14 +94,7 @@ pub(super) async fn patch(
             return Err(Refusal::invalid(&[error]));
         }
     }
-    let request = FluxRequest::parse(&merged).map_err(|errors| Refusal::invalid(&errors))?;
-    let written = api
-        .store
-        .put_flux(id, request, &caller.into(), &condition)
-        .await?;
-    let (FluxWritten::Created(record) | FluxWritten::Replaced(record)) = written;
-    tracing::info!(%id, by = caller.name, principal = %caller.id, "a Flux configuration was patched");
-    Ok(one(StatusCode::OK, &record))
+    Ok(FluxRequest::read(&merged))
 }
 
 pub(super) async fn show(

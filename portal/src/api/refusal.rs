@@ -459,6 +459,11 @@ impl From<PutError> for Refusal {
         match error {
             PutError::Invalid(errors) => Self::invalid(&errors),
             PutError::Condition => Self::condition(),
+            PutError::Part(flux) => Self::new(
+                StatusCode::CONFLICT,
+                "Conflict",
+                format!("It is a part of the fluxConfiguration '{flux}': write that one."),
+            ),
             PutError::Store(error) => error.into(),
         }
     }

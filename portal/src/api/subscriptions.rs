@@ -8,7 +8,13 @@ use gitmoor_arm::ListPage;
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use super::{Api, Call, json, refusal::Refusal, tracked};
+use super::{
+    Api, Call,
+    filter::{self, Filter},
+    json,
+    refusal::Refusal,
+    tracked,
+};
 use crate::{
     identity::{Principal, Scope},
     store::{GroupRecord, GroupWrite},
@@ -72,8 +78,11 @@ pub(super) async fn groups(
     subscription: &Scope,
 ) -> Result<Response, Refusal> {
     call.any_version()?;
+    let filter = Filter::read(call, &filter::GROUPS)?;
     let groups = api.store.groups(subscription.subscription()).await?;
-    let seen = groups.iter().filter(|group| caller.sees(&group.id));
+    let seen = groups
+        .iter()
+        .filter(|group| caller.sees(&group.id) && filter.holds(&group.tags, |_, _| true));
     page(seen.map(group_view).collect())
 }
 
@@ -98,11 +107,11 @@ pub(super) async fn put_group(
     body: &[u8],
 ) -> Result<Response, Refusal> {
     call.any_version()?;
-    let body = tracked::read(body)?;
+    let (location, tags) = tracked::read(body)?.placed(Vec::new())?;
     let group = GroupRecord {
         id: id.clone(),
-        location: body.location()?,
-        tags: body.tags().unwrap_or_default(),
+        location,
+        tags,
     };
     match api.store.put_group(group, &caller.into()).await? {
         GroupWrite::Created(group) => Ok(json(StatusCode::CREATED, &group_view(&group))),
@@ -123,10 +132,10 @@ pub(super) async fn patch_group(
     body: &[u8],
 ) -> Result<Response, Refusal> {
     call.any_version()?;
-    let body = tracked::read(body)?;
+    let tags = tracked::read(body)?.tags()?;
     let group = api
         .store
-        .patch_group(id, body.tags(), &caller.into())
+        .patch_group(id, tags, &caller.into())
         .await?
         .ok_or_else(|| Refusal::no_group(id))?;
     Ok(json(StatusCode::OK, &group_view(&group)))

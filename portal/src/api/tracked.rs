@@ -18,11 +18,11 @@ pub(super) const MAX_LOCATION: usize = 90;
 /// A location: such as `West Europe`, or any other text without control characters.
 pub(super) const LOCATION: &str = "^[^\\x00-\\x1f\\x7f-\\x9f]+$";
 
-/// A body that was read, and what is wrong with its common fields.
+/// A body that was read, and what is wrong with its tags.
 #[derive(Debug)]
 pub(super) struct Body {
     pub(super) fields: Map<String, Value>,
-    tags: Option<BTreeMap<String, String>>,
+    tags: Result<Option<BTreeMap<String, String>>, Vec<FieldError>>,
 }
 
 /// Reads the body of PUT or PATCH.
@@ -30,35 +30,51 @@ pub(super) fn read(body: &[u8]) -> Result<Body, Refusal> {
     let Ok(Value::Object(fields)) = serde_json::from_slice(body) else {
         return Err(Refusal::invalid(&[error("body", "an object is needed")]));
     };
-    let tags = tags(&fields).map_err(|errors| Refusal::invalid(&errors))?;
+    let tags = tags(&fields);
     Ok(Body { fields, tags })
 }
 
 impl Body {
     /// The tags; nothing when the body does not speak of them.
-    pub(super) fn tags(&self) -> Option<BTreeMap<String, String>> {
-        self.tags.clone()
+    pub(super) fn tags(self) -> Result<Option<BTreeMap<String, String>>, Refusal> {
+        self.tags.map_err(|errors| Refusal::invalid(&errors))
     }
 
-    /// Where it is.
-    pub(super) fn location(&self) -> Result<String, Refusal> {
-        match self.fields.get("location") {
-            Some(Value::String(text)) if text.is_empty() => Err(Refusal::no_location()),
-            Some(Value::Null) | None => Err(Refusal::no_location()),
-            Some(Value::String(text)) if is_location(text) => Ok(text.clone()),
-            Some(_) => Err(Refusal::invalid(&[error(
-                "location",
-                &format!(
-                    "a text of at most {MAX_LOCATION} characters is needed, none of them a control character"
-                ),
-            )])),
+    /// Where it is, and its tags; all that is wrong with them and, as `others`, with the rest.
+    pub(super) fn placed(
+        self,
+        others: Vec<FieldError>,
+    ) -> Result<(String, BTreeMap<String, String>), Refusal> {
+        let (tags, mut errors) = match self.tags {
+            Ok(tags) => (tags.unwrap_or_default(), Vec::new()),
+            Err(errors) => (BTreeMap::new(), errors),
+        };
+        errors.extend(others);
+        let location = match self.fields.get("location") {
+            Some(Value::String(text)) if is_location(text) => text.clone(),
+            Some(Value::Null) | None if errors.is_empty() => return Err(Refusal::no_location()),
+            Some(Value::String(text)) if text.is_empty() && errors.is_empty() => {
+                return Err(Refusal::no_location());
+            }
+            _ => {
+                let message = format!(
+                    "a text of 1 to {MAX_LOCATION} characters is needed, none of them a control character"
+                );
+                errors.push(error("location", &message));
+                String::new()
+            }
+        };
+        if errors.is_empty() {
+            Ok((location, tags))
+        } else {
+            Err(Refusal::invalid(&errors))
         }
     }
 }
 
 /// Whether it is as [`LOCATION`] says.
 fn is_location(text: &str) -> bool {
-    text.chars().count() <= MAX_LOCATION && !text.contains(char::is_control)
+    !text.is_empty() && text.chars().count() <= MAX_LOCATION && !text.contains(char::is_control)
 }
 
 pub(super) fn error(field: &str, message: &str) -> FieldError {

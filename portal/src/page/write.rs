@@ -163,7 +163,7 @@ pub(super) async fn create(
                     "name",
                     "this cluster has a configuration of that name".to_owned(),
                 )],
-                PutError::Store(error) => return Err(error.into()),
+                error => return Err(error.into()),
             };
             form.fail(&errors);
             show_create(pages, visitor, form, None).await
@@ -246,7 +246,7 @@ pub(super) async fn edit(
     };
     let conflict = match written {
         Ok(()) => return Ok(see_other(&route::of_configuration(id))),
-        Err(PutError::Store(error)) => return Err(error.into()),
+        Err(error @ (PutError::Store(_) | PutError::Part(_))) => return Err(error.into()),
         Err(PutError::Invalid(errors)) => {
             form.fail(&errors);
             None
@@ -389,6 +389,7 @@ impl Pages {
         let request = PutRequest {
             properties,
             protected: ProtectedChange::Keep,
+            unread: Vec::new(),
         };
         let condition = Condition {
             if_match: Some(vec![found.desired.etag]),

@@ -59,6 +59,9 @@ macro_rules! cluster_rows {
     };
 }
 
+/// How many clusters are read at once, to be looked through for those that are seen.
+const CLUSTERS_AT_ONCE: i64 = 100;
+
 /// What became of a write.
 pub(crate) enum ClusterWrite {
     Created(ClusterRecord),
@@ -79,7 +82,7 @@ impl ClusterRecord {
 }
 
 impl Store {
-    /// Makes or replaces a cluster.
+    /// Makes or replaces a cluster. One that is already as asked is left as it is.
     pub(crate) async fn put_cluster(
         &self,
         id: &ClusterId,
@@ -99,6 +102,11 @@ impl Store {
             && !old.location.eq_ignore_ascii_case(&location)
         {
             return Ok(ClusterWrite::Moved(old.clone()));
+        }
+        if let Some(old) = &old
+            && (&old.tags, &old.body) == (&tags, &body)
+        {
+            return Ok(ClusterWrite::Replaced(old.clone()));
         }
         let now = Timestamp::now();
         let created = old.is_none();
@@ -165,34 +173,51 @@ impl Store {
             .transpose()
     }
 
-    /// The clusters of a subscription, or of a group of it, in the order of their ids.
+    /// The clusters of a subscription, or of a group of it, in the order of their ids: those that are
+    /// seen. Of the others nothing is told, not by where a page ends either.
     pub(crate) async fn clusters(
         &self,
         scope: &Scope,
         after: &str,
         limit: u32,
+        is_seen: impl Fn(&ClusterId) -> bool,
     ) -> Result<Page<ClusterRecord>, StoreError> {
         let (subscription, group) = groups::keys(scope);
-        let rows = sqlx::query(concat!(
-            cluster_rows!(),
-            "WHERE c.subscription = $1 AND ($2 = '' OR c.resource_group = $2) ",
-            "AND c.cluster > $3 ORDER BY c.cluster LIMIT $4",
-        ))
-        .bind(subscription)
-        .bind(group)
-        .bind(after.to_ascii_lowercase())
-        .bind(i64::from(limit) + 1)
-        .fetch_all(&self.database.readers)
-        .await?;
-        let limit = limit as usize;
-        let next = (rows.len() > limit)
-            .then(|| rows[limit - 1].try_get("cluster"))
-            .transpose()?;
-        let items = rows.iter().take(limit).map(|row| self.read_cluster(row));
-        Ok(Page {
-            items: items.collect::<Result<_, _>>()?,
-            next,
-        })
+        let mut page = Page {
+            items: Vec::new(),
+            next: None,
+        };
+        let (mut after, mut last) = (after.to_ascii_lowercase(), String::new());
+        loop {
+            let rows = sqlx::query(concat!(
+                cluster_rows!(),
+                "WHERE c.subscription = $1 AND ($2 = '' OR c.resource_group = $2) ",
+                "AND c.cluster > $3 ORDER BY c.cluster LIMIT $4",
+            ))
+            .bind(&subscription)
+            .bind(&group)
+            .bind(after)
+            .bind(CLUSTERS_AT_ONCE)
+            .fetch_all(&self.database.readers)
+            .await?;
+            for row in &rows {
+                let id: &str = row.try_get("id")?;
+                let id: ClusterId = id.parse().map_err(|error| rows::broken("id", error))?;
+                if !is_seen(&id) {
+                    continue;
+                }
+                if page.items.len() == limit as usize {
+                    page.next = Some(last);
+                    return Ok(page);
+                }
+                page.items.push(self.read_cluster(row)?);
+                last = row.try_get("cluster")?;
+            }
+            match rows.last() {
+                Some(row) => after = row.try_get("cluster")?,
+                None => return Ok(page),
+            }
+        }
     }
 
     /// Deletes a cluster with its configurations, its agents and its enrolments; whether any of it was

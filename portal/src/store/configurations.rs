@@ -47,6 +47,9 @@ pub(crate) enum PutError {
     /// It is not as the caller believes.
     #[error("the condition does not hold")]
     Condition,
+    /// It is a part of this Flux configuration, and not written by itself.
+    #[error("it is a part of the fluxConfiguration {0}")]
+    Part(String),
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -67,8 +70,16 @@ pub(crate) struct Condition {
 }
 
 impl Condition {
+    /// That it is as it was read.
+    pub(crate) fn of(etag: &str) -> Self {
+        Self {
+            if_match: Some(vec![etag.to_owned()]),
+            if_none_match: None,
+        }
+    }
+
     /// Whether it holds for the resource with this etag, or for none.
-    pub(super) fn holds(&self, etag: Option<&str>) -> bool {
+    pub(crate) fn holds(&self, etag: Option<&str>) -> bool {
         let named = |tags: &Vec<String>| {
             etag.is_some_and(|etag| tags.iter().any(|tag| tag == "*" || tag == etag))
         };
@@ -126,7 +137,7 @@ impl Store {
         properties.configuration_protected_settings = Some(settings.clone());
         // The name of one that is there was checked when it came, and may be written in any case.
         let checked = if old.is_some() { &name } else { id.name() };
-        let errors = check(checked, &properties);
+        let errors = FieldError::join(request.unread, check(checked, &properties));
         if !errors.is_empty() {
             return Err(PutError::Invalid(errors));
         }
@@ -363,12 +374,7 @@ impl Store {
 /// A part of a Flux configuration is not written by itself.
 fn not_a_part(old: Option<&WithReport>) -> Result<(), PutError> {
     let flux = old.and_then(|old| old.desired.flux.as_deref());
-    flux.map_or(Ok(()), |flux| {
-        Err(PutError::Invalid(vec![FieldError {
-            field: "name".into(),
-            message: format!("it is a part of the fluxConfiguration `{flux}`: write that one"),
-        }]))
-    })
+    flux.map_or(Ok(()), |flux| Err(PutError::Part(flux.to_owned())))
 }
 
 /// What rows are looked for by: the cluster and the name in lower case.

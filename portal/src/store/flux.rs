@@ -82,6 +82,11 @@ impl Store {
         if let Some((old, _)) = &old {
             errors.extend(moved(&old.properties, &properties));
         }
+        errors.extend(
+            self.taken(&mut transaction, id, &cluster, &name, &properties)
+                .await?,
+        );
+        let errors = FieldError::join(request.unread, errors);
         if !errors.is_empty() {
             return Err(PutError::Invalid(errors));
         }

@@ -111,6 +111,11 @@ impl Store {
         {
             return Ok(GroupWrite::Moved(old.clone()));
         }
+        if let Some(old) = &old
+            && old.tags == group.tags
+        {
+            return Ok(GroupWrite::Replaced(old.clone()));
+        }
         self.write_group(&mut transaction, &group, old.as_ref(), by)
             .await?;
         transaction.commit().await?;

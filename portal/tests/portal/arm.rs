@@ -388,3 +388,39 @@ fn targets(body: &Value) -> Vec<&str> {
         .map(|detail| detail["target"].as_str().unwrap())
         .collect()
 }
+
+#[tokio::test]
+async fn all_that_is_wrong_is_said_at_once() {
+    let server = Server::start().await;
+    let alice = server.contributor().await;
+    let wrong = json!({"properties": {"repositoryUrl": "nonsense", "enableHelmOperator": "yes"}});
+    let refused = alice.put(&versioned(CLUSTER, "No_Name"), wrong).await;
+    assert_eq!(refused.error(), (400, "InvalidRequestContent"));
+    let details = refused.body["error"]["details"].as_array().unwrap();
+    let mut fields: Vec<_> = details.iter().map(|one| one["target"].as_str()).collect();
+    fields.sort_unstable();
+    let wanted = [
+        "name",
+        "properties.enableHelmOperator",
+        "properties.repositoryUrl",
+    ];
+    assert_eq!(fields, wanted.map(Some), "{}", refused.text);
+}
+
+#[tokio::test]
+async fn an_organisation_in_an_address_of_azure_devops_is_no_credential() {
+    let server = Server::start().await;
+    let alice = server.contributor().await;
+    for (url, status) in [
+        ("https://org@dev.azure.com/org/project/_git/deploy", 201),
+        ("https://token@dev.azure.com/org/project/_git/deploy", 400),
+        (
+            "https://org:pass@dev.azure.com/org/project/_git/deploy",
+            400,
+        ),
+        ("git://git.example.net/org/deploy", 400),
+    ] {
+        let answer = alice.put(&versioned(CLUSTER, "blue"), body(url)).await;
+        assert_eq!(answer.status, status, "{url}: {}", answer.text);
+    }
+}

@@ -103,6 +103,20 @@ async fn wrong_fields_of_a_cluster_are_named_at_once() {
     assert_eq!(answer.error(), (400, "InvalidRequestContent"));
     let details = answer.body["error"]["details"].as_array().unwrap();
     assert_eq!(details.len(), 5, "{}", answer.text);
+    let all = json!({"location": 7, "tags": {"<": "x"}, "kind": 7});
+    let answer = alice.put(&path(CLUSTER), all).await;
+    assert_eq!(answer.error(), (400, "InvalidRequestContent"));
+    let details = answer.body["error"]["details"].as_array().unwrap();
+    let mut fields: Vec<_> = details.iter().map(|one| one["target"].as_str()).collect();
+    fields.sort_unstable();
+    assert_eq!(
+        fields,
+        ["kind", "location", "properties", "tags.<"].map(Some)
+    );
+    let mut unplaced = cluster();
+    unplaced["location"] = Value::Null;
+    let answer = alice.put(&path(CLUSTER), unplaced).await;
+    assert_eq!(answer.error(), (400, "LocationRequired"));
     for body in [json!([]), json!({"location": "westeurope"})] {
         let answer = alice.put(&path(CLUSTER), body).await;
         assert_eq!(answer.error(), (400, "InvalidRequestContent"));
@@ -244,9 +258,138 @@ async fn resources_are_listed_in_pages_and_filtered_and_only_those_that_are_seen
 
     let one = CLUSTER.replace("edge-07", "c3");
     let reader = server.principal(&one, Role::Reader).await;
-    let (seen, _) = reader.pages(&format!("{GROUP}/resources?{arm}")).await;
-    assert_eq!(seen.len(), 1);
+    let (seen, sizes) = reader.pages(&format!("{GROUP}/resources?{arm}")).await;
+    assert_eq!((seen.len(), sizes), (1, vec![1]));
     assert_eq!(seen[0]["id"], one);
+}
+
+#[tokio::test]
+async fn no_page_tells_the_ids_of_clusters_that_the_caller_may_not_read() {
+    let server =
+        Server::start_with(|settings| settings.limits.page_size = 1.try_into().unwrap()).await;
+    let alice = with_group(&server).await;
+    let named = |name: &str| CLUSTER.replace("edge-07", name);
+    for name in ["a", "hidden-1", "hidden-2", "z"] {
+        let made = alice.put(&path(&named(name)), cluster()).await;
+        assert_eq!(made.status, StatusCode::CREATED);
+    }
+    let secret = server
+        .store
+        .create_principal("bob", &named("a").parse().unwrap(), Role::Reader)
+        .await
+        .unwrap();
+    let last = named("z").parse().unwrap();
+    let store = &server.store;
+    store
+        .assign_role(secret.id(), Role::Reader, &last)
+        .await
+        .unwrap();
+    let reader = server.caller(&server.token_of(secret.id()).await);
+    let lists = [
+        format!("{GROUP}/providers/Microsoft.Kubernetes/connectedClusters?{VERSION}"),
+        format!("{SUBSCRIPTION}/resources?api-version=2022-12-01"),
+    ];
+    for list in lists {
+        let (seen, sizes) = reader.pages(&list).await;
+        assert_eq!((seen.len(), sizes), (2, vec![1, 1]), "{list}");
+        // Wherever a page begins, and where the next one does.
+        for after in ["", "a", "hidden-0", "hidden-1", "y"] {
+            let skip = named(after).to_lowercase();
+            let answer = reader.get(&format!("{list}&$skipToken={skip}")).await;
+            assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
+            let told = answer.body.to_string();
+            assert!(!told.contains("hidden"), "after {after}: {told}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_changes_between_two_pages_costs_no_other_item() {
+    let server =
+        Server::start_with(|settings| settings.limits.page_size = 2.try_into().unwrap()).await;
+    let alice = with_group(&server).await;
+    let named = |name: &str| CLUSTER.replace("edge-07", name);
+    for name in ["b", "d", "f", "h"] {
+        alice.put(&path(&named(name)), cluster()).await;
+        alice
+            .put(&versioned(CLUSTER, name), body("https://git.example.net/x"))
+            .await;
+    }
+    let clusters = format!("{GROUP}/providers/Microsoft.Kubernetes/connectedClusters?{VERSION}");
+    let mut next = Vec::new();
+    for list in [clusters, versioned_list(CLUSTER)] {
+        let first = alice.get(&list).await;
+        let link = first.body["nextLink"].as_str().unwrap().to_owned();
+        next.push(link.strip_prefix(&server.url).unwrap().to_owned());
+    }
+    // Before, at and behind the place where the page ended.
+    for name in ["b", "d"] {
+        alice.delete(&path(&named(name))).await;
+        alice.delete(&versioned(CLUSTER, name)).await;
+    }
+    for name in ["a", "e"] {
+        alice.put(&path(&named(name)), cluster()).await;
+        alice
+            .put(&versioned(CLUSTER, name), body("https://git.example.net/x"))
+            .await;
+    }
+    for link in next {
+        let (rest, _) = alice.pages(&link).await;
+        let names: Vec<_> = rest.iter().map(|item| item["name"].as_str()).collect();
+        assert_eq!(names, [Some("e"), Some("f"), Some("h")]);
+    }
+}
+
+#[tokio::test]
+async fn tags_are_looked_for_by_name_and_value_together() {
+    let server = Server::start().await;
+    let alice = with_group(&server).await;
+    let tagged = |tags: Value| json!({"location": "westeurope", "tags": tags});
+    let group = |name: &str| format!("{}?{VERSION}", GROUP.replace("edge", name));
+    alice
+        .put(
+            &group("one"),
+            tagged(json!({"env": "prod", "ring": "it's"})),
+        )
+        .await;
+    alice
+        .put(&group("two"), tagged(json!({"env": "test"})))
+        .await;
+    for (filter, wanted) in [
+        ("tagname eq 'env' and tagvalue eq 'prod'", vec!["one"]),
+        ("tagname eq 'env'", vec!["one", "two"]),
+        ("tagname eq 'ring' and tagvalue eq 'it''s'", vec!["one"]),
+        ("tagname eq 'ring' and tagvalue eq 'prod'", vec![]),
+    ] {
+        let filter = filter.replace(' ', "%20").replace('\'', "%27");
+        let list = format!("{SUBSCRIPTION}/resourcegroups?$filter={filter}&{VERSION}");
+        let (found, _) = alice.pages(&list).await;
+        let names: Vec<_> = found
+            .iter()
+            .map(|one| one["name"].as_str().unwrap())
+            .collect();
+        assert_eq!(names, wanted, "{filter}");
+    }
+    let strange = format!("{SUBSCRIPTION}/resourcegroups?$filter=x&{VERSION}");
+    let refused = alice.get(&strange).await;
+    assert_eq!(refused.error(), (400, "InvalidFilterInQueryString"));
+}
+
+#[tokio::test]
+async fn a_cluster_that_is_put_as_it_was_is_left_as_it_is() {
+    let server = Server::start().await;
+    let alice = with_group(&server).await;
+    let created = alice.put(&path(CLUSTER), cluster()).await;
+    let scope = SUBSCRIPTION.parse().unwrap();
+    let ever = gitmoor_arm::Timestamp(time::OffsetDateTime::UNIX_EPOCH);
+    let entries = async || server.store.audit(&scope, ever, 100).await.unwrap().len();
+    let before = entries().await;
+    let again = alice.put(&path(CLUSTER), cluster()).await;
+    assert_eq!((again.status, &again.body), (StatusCode::OK, &created.body));
+    let group = json!({"location": "westeurope"});
+    let group = alice.put(&format!("{GROUP}?{VERSION}"), group).await;
+    assert_eq!(group.status, StatusCode::OK);
+    assert_eq!(entries().await, before);
 }
 
 #[tokio::test]

@@ -360,9 +360,9 @@ async fn parts_are_no_configurations_of_the_other_api_and_are_not_written_by_it(
     let part = versioned(CLUSTER, "blue--apps");
     assert_eq!(alice.get(&part).await.error(), (404, "ResourceNotFound"));
     for refused in [alice.put(&part, own).await, alice.delete(&part).await] {
-        assert_eq!(refused.error(), (400, "InvalidRequestContent"));
+        assert_eq!(refused.error(), (409, "Conflict"));
         assert!(
-            refused.text.contains("fluxConfiguration `blue`"),
+            refused.text.contains("fluxConfiguration 'blue'"),
             "{}",
             refused.text
         );
@@ -375,6 +375,106 @@ async fn parts_are_no_configurations_of_the_other_api_and_are_not_written_by_it(
         taken.body["error"]["details"][0]["target"],
         "properties.kustomizations.tools"
     );
+}
+
+#[tokio::test]
+async fn all_that_is_wrong_is_said_at_once() {
+    let server = Server::start().await;
+    let alice = server.contributor().await;
+    let own = json!({"properties": {"repositoryUrl": URL}});
+    alice.put(&versioned(CLUSTER, "blue--tools"), own).await;
+    let mut wrong = desired();
+    wrong["properties"]["suspend"] = json!("yes");
+    wrong["properties"]["gitRepository"]["url"] = json!("nonsense");
+    wrong["properties"]["kustomizations"]["tools"] = json!({"dependsOn": ["gone"]});
+    let refused = alice.put(&flux("blue"), wrong).await;
+    assert_eq!(refused.error(), (400, "InvalidRequestContent"));
+    let details = refused.body["error"]["details"].as_array().unwrap();
+    let mut fields: Vec<_> = details.iter().map(|one| one["target"].as_str()).collect();
+    fields.sort_unstable();
+    let wanted = [
+        "properties.gitRepository.url",
+        "properties.kustomizations.tools",
+        "properties.kustomizations.tools.dependsOn",
+        "properties.suspend",
+    ];
+    assert_eq!(fields, wanted.map(Some), "{}", refused.text);
+}
+
+#[tokio::test]
+async fn a_part_that_can_have_no_id_is_refused_by_name() {
+    let server = Server::start().await;
+    let alice = server.contributor().await;
+    let mut cluster = format!("{CLUSTER}-");
+    let room = 1024 - flux("blue").len() + FLUX.len() + 1 + CLUSTER.len();
+    cluster.extend(std::iter::repeat_n('c', room - cluster.len()));
+    let path = flux("blue").replace(CLUSTER, &cluster);
+    let refused = alice.put(&path, desired()).await;
+    assert_eq!(refused.error(), (400, "InvalidRequestContent"));
+    let details = refused.body["error"]["details"].as_array().unwrap();
+    assert_eq!(details.len(), 2, "{}", refused.text);
+    assert_eq!(details[0]["target"], "properties.kustomizations.apps");
+}
+
+#[tokio::test]
+async fn patches_at_once_are_all_done_and_one_with_a_condition_is_not_done_on_another_version() {
+    let server = Server::start().await;
+    let alice = server.contributor().await;
+    let created = alice.put(&flux("blue"), desired()).await;
+    let patches = (0..6).map(|number| {
+        let alice = alice.clone();
+        tokio::spawn(async move {
+            let patch =
+                json!({"properties": {"kustomizations": {format!("k{number}"): {"path": "x"}}}});
+            let any = [("if-match", "*")];
+            let headers = if number % 2 == 0 { &any[..] } else { &[] };
+            alice
+                .send_with(Method::PATCH, &flux("blue"), patch, headers)
+                .await
+        })
+    });
+    for patch in patches.collect::<Vec<_>>() {
+        let patched = patch.await.unwrap();
+        assert_eq!(patched.status, StatusCode::OK, "{}", patched.text);
+    }
+    let shown = alice.get(&flux("blue")).await;
+    let kustomizations = &shown.body["properties"]["kustomizations"];
+    assert_eq!(kustomizations.as_object().unwrap().len(), 8);
+    let etag = created.headers["etag"].to_str().unwrap();
+    let now = shown.headers["etag"].to_str().unwrap();
+    let suspend = json!({"properties": {"suspend": true}});
+    for (header, status) in [
+        (("if-match", etag), 412),
+        (("if-none-match", "*"), 412),
+        (("if-match", now), 200),
+    ] {
+        let patched = alice
+            .send_with(Method::PATCH, &flux("blue"), suspend.clone(), &[header])
+            .await;
+        assert_eq!(patched.status, status, "{header:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_long_namespace_and_words_in_any_case_are_taken() {
+    let server = Server::start().await;
+    let (alice, agent) = (server.contributor().await, server.agent(CLUSTER).await);
+    let mut wanted = desired();
+    let namespace = "n".repeat(63);
+    wanted["properties"]["namespace"] = json!(namespace);
+    wanted["properties"]["sourceKind"] = json!("gitrepository");
+    wanted["properties"]["gitRepository"]["provider"] = json!("generic");
+    let created = alice.put(&flux("blue"), wanted.clone()).await;
+    assert_eq!(created.status, StatusCode::CREATED, "{}", created.text);
+    let properties = &created.body["properties"];
+    assert_eq!(properties["sourceKind"], "GitRepository");
+    let seen = seen_by(&agent).await;
+    assert_eq!(seen[0].1["properties"]["operatorNamespace"], namespace);
+    wanted["properties"]["namespace"] = json!("n".repeat(64));
+    let refused = alice.put(&flux("red"), wanted).await;
+    let details = refused.body["error"]["details"].as_array().unwrap();
+    assert_eq!(details.len(), 1, "{}", refused.text);
+    assert_eq!(details[0]["target"], "properties.namespace");
 }
 
 #[tokio::test]

@@ -35,6 +35,7 @@ async fn a_principal_that_calls_too_often_is_told_when_to_come_back() {
     let refused = refused.expect("two hundred calls were not one a second");
     assert_eq!(refused.error(), (429, "TooManyRequests"));
     assert_eq!(refused.headers["retry-after"], "1");
+    assert_eq!(refused.headers[remaining], "0");
     assert_eq!(bob.get(&list).await.status, StatusCode::OK);
     let put = alice
         .put(

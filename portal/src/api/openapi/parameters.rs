@@ -5,7 +5,10 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::schemas::{FLUX_NAME, NAME};
-use crate::{api::providers::PROVIDERS, identity::Role};
+use crate::{
+    api::{filter, providers::PROVIDERS},
+    identity::Role,
+};
 
 /// A part of an ARM id: nothing that a URL would have to escape, and not only dots.
 const SEGMENT: &str = "^[.]*[A-Za-z0-9_()-][A-Za-z0-9._()-]*$";
@@ -86,7 +89,13 @@ pub(super) fn all(tenant: Uuid) -> Value {
             "name": "$filter",
             "in": "query",
             "description": "Such as `resourceType eq 'Microsoft.Kubernetes/connectedClusters' and tagName eq 'env'`.",
-            "schema": {"type": "string", "pattern": filter()},
+            "schema": {"type": "string", "pattern": pattern(&filter::RESOURCES)},
+        },
+        "groupFilter": {
+            "name": "$filter",
+            "in": "query",
+            "description": "Such as `tagName eq 'env' and tagValue eq 'prod'`.",
+            "schema": {"type": "string", "pattern": pattern(&filter::GROUPS)},
         },
         "forceDelete": {
             "name": "forceDelete",
@@ -110,8 +119,8 @@ pub(super) fn version(schema: &Value) -> Value {
     json!({"name": "api-version", "in": "query", "required": true, "schema": schema})
 }
 
-fn filter() -> String {
-    let names = crate::api::clusters::FILTERS.join("|");
-    let term = format!("({names}) eq '[^']*'");
+fn pattern(names: &[&str]) -> String {
+    let names = names.join("|");
+    let term = format!("({names}) eq '([^']|'')*'");
     format!("^({term}( and {term})*)?$")
 }

@@ -1,13 +1,16 @@
 //! The rows of Flux configurations, and those of their parts among the configurations.
 
 use futures::TryStreamExt as _;
-use gitmoor_arm::{FieldError, FluxProperties, ProtectedSettings, flux_parts, part_name};
+use gitmoor_arm::{
+    FieldError, FluxConfigurationId, FluxProperties, MAX_KUSTOMIZATIONS, ProtectedSettings,
+    check_name, flux_parts, part_name,
+};
 use sqlx::{AnyConnection, Row as _, any::AnyRow};
 use uuid::Uuid;
 
 use super::{FluxPart, FluxRecord};
 use crate::store::{
-    PutError, Store, StoreError, Summary,
+    Store, StoreError, Summary,
     configurations::{find, find_settings, length, write, write_settings},
     rows::{self, Desired, broken, row_key, timestamp},
 };
@@ -154,14 +157,8 @@ impl Store {
         name: &str,
         record: &FluxRecord,
         settings: &ProtectedSettings,
-    ) -> Result<(), PutError> {
+    ) -> Result<(), StoreError> {
         let desired = flux_parts(name, &record.properties, settings);
-        let taken = self
-            .taken(connection, cluster, name, &record.properties)
-            .await?;
-        if !taken.is_empty() {
-            return Err(PutError::Invalid(taken));
-        }
         let there: Vec<String> =
             sqlx::query_scalar("SELECT name FROM configuration WHERE cluster = $1 AND flux = $2")
                 .bind(cluster)
@@ -206,24 +203,34 @@ impl Store {
         Ok(())
     }
 
-    /// Kustomizations whose place another configuration has.
-    async fn taken(
+    /// Kustomizations whose place another configuration has, or for which there is none.
+    pub(super) async fn taken(
         &self,
         connection: &mut AnyConnection,
+        id: &FluxConfigurationId,
         cluster: &str,
         name: &str,
         properties: &FluxProperties,
     ) -> Result<Vec<FieldError>, StoreError> {
         let mut errors = Vec::new();
-        for own in properties.kustomizations.keys() {
+        // What is wrong with a name, or with more of them, is said by other checks.
+        let names = properties.kustomizations.keys().take(MAX_KUSTOMIZATIONS);
+        for own in names.filter(|own| check_name(own).is_empty()) {
             let part = part_name(name, own);
-            let found = find(&self.sealing, connection, cluster, &part).await?;
-            if found.is_some_and(|found| found.desired.flux.as_deref() != Some(name)) {
-                errors.push(FieldError {
-                    field: format!("properties.kustomizations.{own}"),
-                    message: format!("there is a sourceControlConfiguration `{part}` already"),
-                });
-            }
+            let message = match id.cluster().configuration(&part) {
+                Err(error) => format!("it can have no id: {error}"),
+                Ok(_) => {
+                    let found = find(&self.sealing, connection, cluster, &part).await?;
+                    if found.is_none_or(|found| found.desired.flux.as_deref() == Some(name)) {
+                        continue;
+                    }
+                    format!("there is a sourceControlConfiguration `{part}` already")
+                }
+            };
+            errors.push(FieldError {
+                field: format!("properties.kustomizations.{own}"),
+                message,
+            });
         }
         Ok(errors)
     }

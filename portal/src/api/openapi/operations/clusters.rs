@@ -111,6 +111,7 @@ pub(super) fn configurations() -> Vec<Operation> {
         )
         .conditional()
         .body("SourceControlConfigurationPut")
+        .or(409)
         .versioned(
             200,
             "The configuration, which was there.",
@@ -123,6 +124,7 @@ pub(super) fn configurations() -> Vec<Operation> {
             "Deletes a configuration.",
         )
         .conditional()
+        .or(409)
         .empty(200, "It is gone.")
         .empty(204, "It was not there."),
     ]

@@ -127,6 +127,7 @@ pub(super) fn arm() -> Vec<Operation> {
             "ResourceGroups_List",
             "Lists the resource groups.",
         )
+        .with(&["groupFilter"])
         .json(200, "The groups that the caller sees.", "ResourceGroupList"),
         get(GROUP, "ResourceGroups_Get", "Shows a resource group.").json(
             200,

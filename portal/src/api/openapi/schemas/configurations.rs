@@ -1,8 +1,8 @@
 //! The bodies of `sourceControlConfigurations`.
 
 use gitmoor_arm::{
-    MAX_KNOWN_HOSTS, MAX_NAME, MAX_OPERATOR_NAME, MAX_REPOSITORY_URL, MAX_SECRET, MAX_TEXT,
-    ProtectedSettings, RESOURCE_TYPE,
+    MAX_KNOWN_HOSTS, MAX_NAME, MAX_NAMESPACE, MAX_OPERATOR_NAME, MAX_REPOSITORY_URL, MAX_SECRET,
+    MAX_TEXT, ProtectedSettings, RESOURCE_TYPE,
 };
 use serde_json::{Map, Value, json};
 
@@ -21,6 +21,7 @@ pub(super) fn all() -> Value {
         ProtectedSettings::SSH_PRIVATE_KEY,
         ProtectedSettings::HTTPS_USER,
         ProtectedSettings::HTTPS_KEY,
+        ProtectedSettings::HTTPS_CA_CERT,
     ] {
         secrets.insert(name.to_owned(), secret.clone());
     }
@@ -87,7 +88,7 @@ pub(super) fn all() -> Value {
                         "maxLength": MAX_REPOSITORY_URL,
                         "examples": ["https://git.example.net/blue/deploy.git"],
                     },
-                    "operatorNamespace": name(MAX_OPERATOR_NAME),
+                    "operatorNamespace": name(MAX_NAMESPACE),
                     "operatorInstanceName": name(MAX_OPERATOR_NAME),
                     "operatorType": {"type": ["string", "null"], "enum": ["Flux", "flux", "", null]},
                     "operatorParams": {

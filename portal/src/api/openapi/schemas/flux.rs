@@ -1,7 +1,7 @@
 //! The bodies of `fluxConfigurations`. What is not followed may only say that it is not asked for.
 
 use gitmoor_arm::{
-    FLUX_RESOURCE_TYPE, GIT_REPOSITORY, MAX_KNOWN_HOSTS, MAX_NAME, MAX_OPERATOR_NAME,
+    FLUX_RESOURCE_TYPE, GIT_REPOSITORY, MAX_KNOWN_HOSTS, MAX_NAME, MAX_NAMESPACE,
     MAX_REPOSITORY_URL, MAX_SECRET, POLL_INTERVAL_RANGE, ProtectedSettings,
 };
 use serde_json::{Value, json};
@@ -187,7 +187,7 @@ fn desired(whole: bool) -> Value {
             "namespace": {
                 "type": ["string", "null"],
                 "pattern": format!("{NAME}|^$"),
-                "maxLength": MAX_OPERATOR_NAME,
+                "maxLength": MAX_NAMESPACE,
             },
             "sourceKind": {"type": ["string", "null"], "enum": [GIT_REPOSITORY, "", null]},
             "suspend": {"type": ["boolean", "null"]},
