@@ -24,6 +24,7 @@ mod summaries;
 mod tests;
 
 pub use audit::AuditEntry;
+pub(crate) use audit::By;
 pub use backup::{BackupError, back_up, restore};
 pub(crate) use changes::News;
 pub(crate) use clusters::{ClusterRecord, ClusterWrite};

@@ -3,8 +3,8 @@
 
 use axum::response::{IntoResponse as _, Response};
 use gitmoor_arm::{
-    ClusterId, FLUX_API_VERSIONS, FLUX_RESOURCE_TYPE, FluxConfigurationId, FluxRequest,
-    IdentityType, ListPage, SystemData,
+    ClusterId, FLUX_API_VERSIONS, FLUX_RESOURCE_TYPE, FluxConfigurationId, FluxRequest, ListPage,
+    SystemData,
 };
 use http::StatusCode;
 use serde_json::{Map, Value, json};
@@ -197,10 +197,10 @@ fn view(record: &FluxRecord) -> Value {
         "properties": properties,
         "systemData": SystemData {
             created_by: Some(record.created_by.clone()),
-            created_by_type: Some(IdentityType::Application),
+            created_by_type: Some(record.created_by_type.clone()),
             created_at: Some(record.created_at),
             last_modified_by: Some(record.last_modified_by.clone()),
-            last_modified_by_type: Some(IdentityType::Application),
+            last_modified_by_type: Some(record.last_modified_by_type.clone()),
             last_modified_at: Some(record.last_modified_at),
         },
     })

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     api::{refusal::Refusal, route::Route as ApiRoute},
-    store::{Condition, PutError, WithReport},
+    store::{By, Condition, PutError, WithReport},
 };
 
 #[derive(Template)]
@@ -319,7 +319,7 @@ pub(super) async fn delete(
         ..Condition::default()
     };
     let by = &visitor.principal;
-    if pages.store.delete(id, &by.into(), &condition).await? {
+    if pages.store.delete(id, &By::person(by), &condition).await? {
         tracing::info!(%id, by = by.name, principal = %by.id, "a configuration was deleted");
     }
     Ok(see_other(&route::of_cluster(&id.cluster())))
@@ -407,7 +407,9 @@ impl Pages {
         condition: &Condition,
     ) -> Result<(), PutError> {
         let by = &visitor.principal;
-        self.store.put(id, request, &by.into(), condition).await?;
+        self.store
+            .put(id, request, &By::person(by), condition)
+            .await?;
         tracing::info!(%id, by = by.name, principal = %by.id, "a configuration was put");
         Ok(())
     }

@@ -2,7 +2,7 @@
 //! written by the same transaction as the change, so there is none without the other. What agents
 //! report of a configuration is no change of it: its history shows that.
 
-use gitmoor_arm::{ProtectedSettings, Timestamp};
+use gitmoor_arm::{IdentityType, ProtectedSettings, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sqlx::{AnyConnection, Row as _, any::AnyRow};
@@ -16,13 +16,25 @@ use crate::identity::{Principal, Scope};
 pub(crate) struct By {
     pub(crate) id: Option<Uuid>,
     pub(crate) name: String,
+    pub(crate) kind: IdentityType,
 }
 
 impl By {
     /// Whoever runs a command on the database itself.
     pub(super) fn command_line() -> Self {
         let user = rustix::process::getuid().as_raw();
-        Self::named(&format!("command line of user {user}"))
+        Self {
+            kind: IdentityType::User,
+            ..Self::named(&format!("command line of user {user}"))
+        }
+    }
+
+    /// A principal that is a person, who looks at the page.
+    pub(crate) fn person(principal: &Principal) -> Self {
+        Self {
+            kind: IdentityType::User,
+            ..principal.into()
+        }
     }
 
     /// A portal that does by itself what is due.
@@ -35,6 +47,7 @@ impl By {
         Self {
             id: None,
             name: name.to_owned(),
+            kind: IdentityType::Application,
         }
     }
 }
@@ -44,6 +57,7 @@ impl From<&Principal> for By {
         Self {
             id: Some(principal.id),
             name: principal.name.clone(),
+            kind: IdentityType::Application,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use gitmoor_arm::{ClusterId, Timestamp};
+use gitmoor_arm::{ClusterId, IdentityType, Timestamp};
 use serde_json::{Map, Value, json};
 use sqlx::{AnyConnection, Row as _, any::AnyRow};
 use uuid::Uuid;
@@ -13,7 +13,7 @@ use super::{
     changes::Told,
     groups,
     presence::{Seen, seen_columns},
-    rows::{self, timestamp},
+    rows::{self, identity, timestamp},
     sealing::Sealing,
 };
 use crate::identity::Scope;
@@ -28,8 +28,10 @@ pub(crate) struct ClusterRecord {
     /// `identity`, `kind` and `properties` as they were put.
     pub(crate) body: Value,
     pub(crate) created_by: String,
+    pub(crate) created_by_type: IdentityType,
     pub(crate) created_at: Timestamp,
     pub(crate) last_modified_by: String,
+    pub(crate) last_modified_by_type: IdentityType,
     pub(crate) last_modified_at: Timestamp,
     /// Its agent, when it last called.
     pub(crate) seen: Option<Seen>,
@@ -52,7 +54,8 @@ macro_rules! cluster_rows {
     () => {
         concat!(
             "SELECT c.cluster, c.id, c.etag, c.location, c.tags, c.body, c.created_by, ",
-            "c.created_at, c.last_modified_by, c.last_modified_at, ",
+            "c.created_by_type, c.created_at, c.last_modified_by, c.last_modified_by_type, ",
+            "c.last_modified_at, ",
             seen_columns!(),
             " FROM cluster c LEFT JOIN presence p ON p.cluster = c.cluster "
         )
@@ -118,8 +121,10 @@ impl Store {
             tags: BTreeMap::new(),
             body: Value::Null,
             created_by: by.name.clone(),
+            created_by_type: by.kind.clone(),
             created_at: now,
             last_modified_by: String::new(),
+            last_modified_by_type: by.kind.clone(),
             last_modified_at: now,
             seen: None,
         });
@@ -128,6 +133,7 @@ impl Store {
             tags,
             body,
             last_modified_by: by.name.clone(),
+            last_modified_by_type: by.kind.clone(),
             last_modified_at: now,
             ..old
         };
@@ -285,8 +291,10 @@ impl Store {
             tags: self.sealing.read("tags", key, row.try_get("tags")?)?,
             body: self.sealing.read("body", key, row.try_get("body")?)?,
             created_by: row.try_get("created_by")?,
+            created_by_type: identity(row, "created_by_type")?,
             created_at: timestamp(row, "created_at")?,
             last_modified_by: row.try_get("last_modified_by")?,
+            last_modified_by_type: identity(row, "last_modified_by_type")?,
             last_modified_at: timestamp(row, "last_modified_at")?,
             seen: self.read_seen(key, row)?,
         })
@@ -312,11 +320,13 @@ async fn write(
     }
     let written = sqlx::query(
         "INSERT INTO cluster (cluster, subscription, resource_group, id, etag, location, tags, \
-                 body, created_by, created_at, last_modified_by, last_modified_at) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) \
+                 body, created_by, created_at, last_modified_by, last_modified_at, created_by_type, \
+                 last_modified_by_type) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) \
              ON CONFLICT (cluster) DO UPDATE SET \
                  etag = excluded.etag, tags = excluded.tags, body = excluded.body, \
                  last_modified_by = excluded.last_modified_by, \
+                 last_modified_by_type = excluded.last_modified_by_type, \
                  last_modified_at = excluded.last_modified_at",
     )
     .bind(&key)
@@ -331,6 +341,8 @@ async fn write(
     .bind(record.created_at.to_string())
     .bind(&record.last_modified_by)
     .bind(record.last_modified_at.to_string())
+    .bind(record.created_by_type.as_str())
+    .bind(record.last_modified_by_type.as_str())
     .execute(&mut *connection)
     .await;
     match written {

@@ -163,6 +163,7 @@ impl Store {
             etag: Uuid::new_v4().to_string(),
             properties,
             last_modified_by: by.name.clone(),
+            last_modified_by_type: by.kind.clone(),
             last_modified_at: now,
             ..old.map_or_else(
                 || Desired {
@@ -171,8 +172,10 @@ impl Store {
                     properties: Default::default(),
                     flux: None,
                     created_by: by.name.clone(),
+                    created_by_type: by.kind.clone(),
                     created_at: now,
                     last_modified_by: String::new(),
+                    last_modified_by_type: by.kind.clone(),
                     last_modified_at: now,
                 },
                 |old| old.desired,
@@ -437,12 +440,14 @@ pub(super) async fn write(
 ) -> Result<(), StoreError> {
     sqlx::query(
         "INSERT INTO configuration (cluster, name, id, etag, properties, \
-             created_by, created_at, last_modified_by, last_modified_at, flux) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) \
+             created_by, created_at, last_modified_by, last_modified_at, flux, \
+             created_by_type, last_modified_by_type) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) \
          ON CONFLICT (cluster, name) DO UPDATE SET \
              etag = excluded.etag, \
              properties = excluded.properties, \
              last_modified_by = excluded.last_modified_by, \
+             last_modified_by_type = excluded.last_modified_by_type, \
              last_modified_at = excluded.last_modified_at",
     )
     .bind(cluster)
@@ -459,6 +464,8 @@ pub(super) async fn write(
     .bind(&desired.last_modified_by)
     .bind(desired.last_modified_at.to_string())
     .bind(&desired.flux)
+    .bind(desired.created_by_type.as_str())
+    .bind(desired.last_modified_by_type.as_str())
     .execute(connection)
     .await?;
     Ok(())

@@ -15,7 +15,7 @@ use sqlx::{
 use super::{Location, StoreError, location::Place};
 
 /// The migrations, oldest first. They only ever grow: one that was released is never changed.
-const MIGRATIONS: [(i64, &str, &str); 12] = [
+const MIGRATIONS: [(i64, &str, &str); 13] = [
     (
         1,
         "configurations and tokens",
@@ -58,6 +58,11 @@ const MIGRATIONS: [(i64, &str, &str); 12] = [
         12,
         "summaries",
         include_str!("../../migrations/0012_summaries.sql"),
+    ),
+    (
+        13,
+        "kinds of authors",
+        include_str!("../../migrations/0013_kinds_of_authors.sql"),
     ),
     (
         14,

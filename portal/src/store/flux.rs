@@ -5,8 +5,8 @@ mod rows;
 
 use futures::TryStreamExt as _;
 use gitmoor_arm::{
-    ClusterId, FieldError, FluxConfigurationId, FluxProperties, FluxRequest, ProtectedSettings,
-    StatusReport, Timestamp, check_flux,
+    ClusterId, FieldError, FluxConfigurationId, FluxProperties, FluxRequest, IdentityType,
+    ProtectedSettings, StatusReport, Timestamp, check_flux,
 };
 use serde_json::Value;
 use sqlx::Row as _;
@@ -27,8 +27,10 @@ pub(crate) struct FluxRecord {
     pub(crate) etag: String,
     pub(crate) properties: FluxProperties,
     pub(crate) created_by: String,
+    pub(crate) created_by_type: IdentityType,
     pub(crate) created_at: Timestamp,
     pub(crate) last_modified_by: String,
+    pub(crate) last_modified_by_type: IdentityType,
     pub(crate) last_modified_at: Timestamp,
     pub(crate) parts: Vec<FluxPart>,
 }
@@ -102,14 +104,17 @@ impl Store {
             etag: Uuid::new_v4().to_string(),
             properties,
             created_by: by.name.clone(),
+            created_by_type: by.kind.clone(),
             created_at: now,
             last_modified_by: by.name.clone(),
+            last_modified_by_type: by.kind.clone(),
             last_modified_at: now,
             parts: Vec::new(),
         };
         if let Some((old, _)) = &old {
             record.id = old.id.clone();
             record.created_by.clone_from(&old.created_by);
+            record.created_by_type = old.created_by_type.clone();
             record.created_at = old.created_at;
         }
         self.write_parts(&mut transaction, &cluster, &name, &record, &settings)

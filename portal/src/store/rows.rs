@@ -19,8 +19,10 @@ pub(crate) struct Desired {
     /// The name of the Flux configuration that it is a part of.
     pub(crate) flux: Option<String>,
     pub(crate) created_by: String,
+    pub(crate) created_by_type: IdentityType,
     pub(crate) created_at: Timestamp,
     pub(crate) last_modified_by: String,
+    pub(crate) last_modified_by_type: IdentityType,
     pub(crate) last_modified_at: Timestamp,
 }
 
@@ -37,7 +39,7 @@ pub(crate) struct WithReport {
 /// The columns that [`Desired`] is read from.
 macro_rules! desired_columns {
     () => {
-        "c.cluster, c.name, c.id, c.etag, c.properties, c.flux, c.created_by, c.created_at, c.last_modified_by, c.last_modified_at"
+        "c.cluster, c.name, c.id, c.etag, c.properties, c.flux, c.created_by, c.created_by_type, c.created_at, c.last_modified_by, c.last_modified_by_type, c.last_modified_at"
     };
 }
 pub(super) use desired_columns;
@@ -50,8 +52,10 @@ impl Desired {
             properties: sealing.read("properties", &key(row)?, row.try_get("properties")?)?,
             flux: row.try_get("flux")?,
             created_by: row.try_get("created_by")?,
+            created_by_type: identity(row, "created_by_type")?,
             created_at: timestamp(row, "created_at")?,
             last_modified_by: row.try_get("last_modified_by")?,
+            last_modified_by_type: identity(row, "last_modified_by_type")?,
             last_modified_at: timestamp(row, "last_modified_at")?,
         })
     }
@@ -64,13 +68,12 @@ impl Desired {
             resource_type: Some(gitmoor_arm::RESOURCE_TYPE.to_owned()),
             etag: Some(self.etag),
             properties: self.properties,
-            // Every principal is a program that holds a token.
             system_data: Some(SystemData {
                 created_by: Some(self.created_by),
-                created_by_type: Some(IdentityType::Application),
+                created_by_type: Some(self.created_by_type),
                 created_at: Some(self.created_at),
                 last_modified_by: Some(self.last_modified_by),
-                last_modified_by_type: Some(IdentityType::Application),
+                last_modified_by_type: Some(self.last_modified_by_type),
                 last_modified_at: Some(self.last_modified_at),
             }),
         }
@@ -144,6 +147,12 @@ pub(super) fn timestamp(row: &AnyRow, column: &'static str) -> Result<Timestamp,
     row.try_get::<&str, _>(column)?
         .parse()
         .map_err(|source| broken(column, source))
+}
+
+/// What kind of identity wrote it.
+pub(super) fn identity(row: &AnyRow, column: &'static str) -> Result<IdentityType, StoreError> {
+    let kind: Option<&str> = row.try_get(column)?;
+    Ok(kind.map_or(IdentityType::Application, IdentityType::from))
 }
 
 pub(super) fn broken(

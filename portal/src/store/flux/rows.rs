@@ -12,13 +12,13 @@ use super::{FluxPart, FluxRecord};
 use crate::store::{
     Store, StoreError, Summary,
     configurations::{find, find_settings, length, write, write_settings},
-    rows::{self, Desired, broken, row_key, timestamp},
+    rows::{self, Desired, broken, identity, row_key, timestamp},
 };
 
 /// The columns that [`Store::read_flux`] reads.
 macro_rules! flux_columns {
     () => {
-        "cluster, name, id, etag, properties, settings, created_by, created_at, last_modified_by, last_modified_at"
+        "cluster, name, id, etag, properties, settings, created_by, created_by_type, created_at, last_modified_by, last_modified_by_type, last_modified_at"
     };
 }
 pub(super) use flux_columns;
@@ -64,8 +64,10 @@ impl Store {
                 .sealing
                 .read("properties", &flux_key(&key), properties)?,
             created_by: row.try_get("created_by")?,
+            created_by_type: identity(row, "created_by_type")?,
             created_at: timestamp(row, "created_at")?,
             last_modified_by: row.try_get("last_modified_by")?,
+            last_modified_by_type: identity(row, "last_modified_by_type")?,
             last_modified_at: timestamp(row, "last_modified_at")?,
             parts: Vec::new(),
         };
@@ -122,13 +124,15 @@ impl Store {
         let key = flux_key(&row_key(cluster, name));
         sqlx::query(
             "INSERT INTO flux_configuration (cluster, name, id, etag, properties, settings, \
-                 created_by, created_at, last_modified_by, last_modified_at) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) \
+                 created_by, created_at, last_modified_by, last_modified_at, created_by_type, \
+                 last_modified_by_type) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) \
              ON CONFLICT (cluster, name) DO UPDATE SET \
                  etag = excluded.etag, \
                  properties = excluded.properties, \
                  settings = excluded.settings, \
                  last_modified_by = excluded.last_modified_by, \
+                 last_modified_by_type = excluded.last_modified_by_type, \
                  last_modified_at = excluded.last_modified_at",
         )
         .bind(cluster)
@@ -144,6 +148,8 @@ impl Store {
         .bind(record.created_at.to_string())
         .bind(&record.last_modified_by)
         .bind(record.last_modified_at.to_string())
+        .bind(record.created_by_type.as_str())
+        .bind(record.last_modified_by_type.as_str())
         .execute(connection)
         .await?;
         Ok(())
@@ -193,8 +199,10 @@ impl Store {
                 properties,
                 flux: Some(name.to_owned()),
                 created_by: record.created_by.clone(),
+                created_by_type: record.created_by_type.clone(),
                 created_at: record.created_at,
                 last_modified_by: record.last_modified_by.clone(),
+                last_modified_by_type: record.last_modified_by_type.clone(),
                 last_modified_at: record.last_modified_at,
             };
             write(&self.sealing, connection, cluster, &part, &desired).await?;

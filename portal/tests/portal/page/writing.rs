@@ -72,6 +72,8 @@ async fn a_configuration_is_created_edited_suspended_synced_and_deleted() {
     assert_eq!(one["properties"]["operatorNamespace"], "shop");
     assert_eq!(one["properties"]["operatorScope"], "namespace");
     assert_eq!(one["systemData"]["createdBy"], "ann");
+    assert_eq!(one["systemData"]["createdByType"], "User");
+    assert_eq!(one["systemData"]["lastModifiedByType"], "User");
     let flags =
         "--git-readonly --git-branch=main '--git-path=prod, base' --sync-garbage-collection";
     assert_eq!(params().await, flags);
