@@ -384,6 +384,15 @@ impl Api {
             (Route::Cluster(id), "PATCH") => clusters::patch(self, &call, caller, &id, &body).await,
             (Route::Cluster(id), "DELETE") => clusters::delete(self, &call, caller, &id).await,
             (Route::Extensions(_), "GET") => clusters::extensions(&call),
+            (Route::UnderWay(_), "GET") => clusters::under_way(&call),
+            (Route::ExtensionUnderWay(_, operation), "GET") => {
+                clusters::extensions(&call)?;
+                Err(Refusal::no_operation(&operation))
+            }
+            (Route::FluxUnderWay(_, operation), "GET") => {
+                flux::version(&call)?;
+                Err(Refusal::no_operation(&operation))
+            }
             (Route::Configurations(cluster), "GET") => arm::list(self, &call, &cluster).await,
             (Route::Configuration(id), "GET") => arm::show(self, &call, &id).await,
             (Route::Configuration(id), "PUT") => arm::put(self, &call, caller, &id, &body).await,

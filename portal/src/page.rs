@@ -101,7 +101,7 @@ pub(crate) fn router(
         site,
         throttle,
         requests: Semaphore::new(settings.limits.requests.get() as usize),
-            open_requests: Semaphore::new(OPEN_REQUESTS),
+        open_requests: Semaphore::new(OPEN_REQUESTS),
         viewers: Arc::default(),
         provider,
     });

@@ -246,13 +246,15 @@ fn private_keys_are_checked_for_their_form() {
         &with_secrets(SSH, &[("sshPrivateKey", "-----BEGIN")]),
     );
     assert!(errors[0].message.contains("base64"), "{errors:?}");
-    assert_eq!(
-        check(
-            "blue",
-            &with_secrets(SSH, &[("sshPrivateKey", &base64(rsa("MIIB")))])
-        ),
-        []
-    );
+    for label in ["RSA ", "EC ", "DSA ", ""] {
+        let key = rsa("MIIB").replace("RSA ", label);
+        let settings = [("sshPrivateKey", &*base64(&key))];
+        assert_eq!(check("blue", &with_secrets(SSH, &settings)), [], "{key}");
+    }
+    let encrypted = rsa("MIIB").replace("RSA", "ENCRYPTED");
+    let settings = [("sshPrivateKey", &*base64(encrypted))];
+    let errors = check("blue", &with_secrets(SSH, &settings));
+    assert!(errors[0].message.contains("passphrase"), "{errors:?}");
 }
 
 #[test]

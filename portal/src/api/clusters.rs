@@ -2,7 +2,7 @@
 //! their agents were last seen; and the same in the form of `/resources`.
 
 use axum::response::{IntoResponse as _, Response};
-use gitmoor_arm::{ClusterId, FieldError, IdentityType, ListPage, SystemData, Timestamp};
+use gitmoor_arm::{ClusterId, FieldError, ListPage, SystemData, Timestamp};
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 
@@ -193,10 +193,16 @@ pub(super) async fn delete(
 
 /// There are none: operators are no extensions.
 pub(super) fn extensions(call: &Call) -> Result<Response, Refusal> {
-    call.version_of(
-        EXTENSION_VERSIONS,
-        "Microsoft.KubernetesConfiguration/extensions",
-    )?;
+    nothing(call, "Microsoft.KubernetesConfiguration/extensions")
+}
+
+/// Nothing is: what is asked for is done when it is answered.
+pub(super) fn under_way(call: &Call) -> Result<Response, Refusal> {
+    nothing(call, "Microsoft.KubernetesConfiguration/operations")
+}
+
+fn nothing(call: &Call, of: &str) -> Result<Response, Refusal> {
+    call.version_of(EXTENSION_VERSIONS, of)?;
     Ok(json(
         StatusCode::OK,
         &json!({"value": [], "nextLink": null}),
@@ -303,21 +309,25 @@ fn one(api: &Api, status: StatusCode, record: &ClusterRecord) -> Response {
         .into_response()
 }
 
+/// How it stands with an agent that was last seen then.
+fn connectivity(last_seen: Option<Timestamp>, now: Timestamp) -> &'static str {
+    match last_seen {
+        None => "Connecting",
+        Some(seen) if now.0 - seen.0 > OFFLINE_AFTER => "Offline",
+        Some(_) => "Connected",
+    }
+}
+
 /// A cluster as ARM shows it.
 fn view(api: &Api, record: &ClusterRecord) -> Value {
     let mut properties = record.body["properties"].clone();
-    let now = Timestamp::now();
-    let connectivity = match &record.seen {
-        None => "Connecting",
-        Some(seen) if now.0 - seen.at.0 > OFFLINE_AFTER => "Offline",
-        Some(_) => "Connected",
-    };
     // The SDK's models name it as required.
     if properties["agentPublicKeyCertificate"].is_null() {
         properties["agentPublicKeyCertificate"] = "".into();
     }
     properties["provisioningState"] = "Succeeded".into();
-    properties["connectivityStatus"] = connectivity.into();
+    properties["connectivityStatus"] =
+        connectivity(record.seen.as_ref().map(|seen| seen.at), Timestamp::now()).into();
     if let Some(Seen { at, said }) = &record.seen {
         for (name, value) in [
             ("lastConnectivityTime", Some(json!(at))),
@@ -354,10 +364,10 @@ fn view(api: &Api, record: &ClusterRecord) -> Value {
         "properties": properties,
         "systemData": SystemData {
             created_by: Some(record.created_by.clone()),
-            created_by_type: Some(IdentityType::Application),
+            created_by_type: Some(record.created_by_type.clone()),
             created_at: Some(record.created_at),
             last_modified_by: Some(record.last_modified_by.clone()),
-            last_modified_by_type: Some(IdentityType::Application),
+            last_modified_by_type: Some(record.last_modified_by_type.clone()),
             last_modified_at: Some(record.last_modified_at),
         },
     });
@@ -365,4 +375,27 @@ fn view(api: &Api, record: &ClusterRecord) -> Value {
         view["kind"] = record.body["kind"].clone();
     }
     view
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cluster_is_offline_when_its_agent_has_not_called_for_a_quarter_of_an_hour() {
+        let now: Timestamp = "2026-11-23T05:00:00Z".parse().unwrap();
+        let table = [
+            (None, "Connecting"),
+            (Some("2026-11-23T05:00:00Z"), "Connected"),
+            (Some("2026-11-23T04:45:00Z"), "Connected"),
+            (Some("2026-11-23T04:44:59Z"), "Offline"),
+            (Some("2026-01-01T00:00:00Z"), "Offline"),
+            // By another machine's clock.
+            (Some("2026-11-23T05:00:01Z"), "Connected"),
+        ];
+        for (seen, wanted) in table {
+            let last = seen.map(|seen| seen.parse().unwrap());
+            assert_eq!(connectivity(last, now), wanted, "{seen:?}");
+        }
+    }
 }

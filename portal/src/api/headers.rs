@@ -1,13 +1,15 @@
 //! The headers that ARM puts on every answer.
 
 use axum::{extract::Request, middleware::Next, response::Response};
-use gitmoor_arm::{API_VERSIONS, Timestamp};
+use gitmoor_arm::Timestamp;
 use http::{
     HeaderMap, HeaderName, HeaderValue,
     header::{CACHE_CONTROL, EXPIRES, PRAGMA, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS},
 };
 use tracing::Instrument as _;
 use uuid::Uuid;
+
+use super::route::Route;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-ms-request-id");
 const CORRELATION_ID: HeaderName = HeaderName::from_static("x-ms-correlation-request-id");
@@ -51,6 +53,8 @@ pub(super) async fn add(request: Request, next: Next) -> Response {
         method = %request.method(),
         path = request.uri().path()
     );
+    let versions = Route::parse(request.uri().path()).map(|route| route.versions().join(", "));
+    let versions = versions.ok().filter(|versions| !versions.is_empty());
     let mut response = async {
         let response = next.run(request).await;
         tracing::debug!(status = response.status().as_u16(), "answered");
@@ -67,7 +71,7 @@ pub(super) async fn add(request: Request, next: Next) -> Response {
         (REQUEST_ID, Some(id)),
         (CORRELATION_ID, Some(correlation)),
         (CLIENT_ID, client_id),
-        (SUPPORTED_VERSIONS, Some(API_VERSIONS.join(", "))),
+        (SUPPORTED_VERSIONS, versions),
     ];
     for (name, value) in own {
         let Some(value) = value else { continue };

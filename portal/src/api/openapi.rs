@@ -110,6 +110,9 @@ mod tests {
             Route::Clusters(_) => "clusters",
             Route::Cluster(_) => "cluster",
             Route::Extensions(_) => "extensions",
+            Route::UnderWay(_) => "under way",
+            Route::ExtensionUnderWay(..) => "extension under way",
+            Route::FluxUnderWay(..) => "flux under way",
             Route::Configurations(_) => "configurations",
             Route::Configuration(_) => "configuration",
             Route::FluxConfigurations(_) => "flux configurations",
@@ -123,14 +126,16 @@ mod tests {
         }
     }
 
-    const DESCRIBED: [&str; 21] = [
+    const DESCRIBED: [&str; 24] = [
         "cluster",
         "clusters",
         "configuration",
         "configurations",
+        "extension under way",
         "extensions",
         "flux configuration",
         "flux configurations",
+        "flux under way",
         "group",
         "groups",
         "operations",
@@ -145,6 +150,7 @@ mod tests {
         "subscription",
         "subscriptions",
         "tenants",
+        "under way",
     ];
 
     #[test]

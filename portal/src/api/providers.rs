@@ -65,6 +65,28 @@ pub(super) const EXTENSION_VERSIONS: &[&str] = &[
     "2025-03-01",
 ];
 
+/// Those in which `Microsoft.KubernetesConfiguration` says what it can do: all that it has, oldest
+/// first. Clients ask in the version of whichever type they know.
+const OPERATION_VERSIONS: &[&str] = &[
+    "2019-11-01-preview",
+    "2020-07-01-preview",
+    "2020-10-01-preview",
+    "2021-03-01",
+    "2021-05-01-preview",
+    "2021-09-01",
+    "2021-11-01-preview",
+    "2022-01-01-preview",
+    "2022-03-01",
+    "2022-04-02-preview",
+    "2022-07-01",
+    "2022-11-01",
+    "2023-05-01",
+    "2024-04-01-preview",
+    "2024-11-01",
+    "2025-03-01",
+    "2025-04-01",
+];
+
 /// Those of ARM's own types that the portal names; it answers any.
 const RESOURCE_VERSIONS: &[&str] = &["2016-06-01", "2021-04-01", "2022-12-01", "2024-11-01"];
 
@@ -91,7 +113,7 @@ pub(super) const PROVIDERS: [Provider; 4] = [
             },
             Type {
                 name: "operations",
-                versions: &API_VERSIONS,
+                versions: OPERATION_VERSIONS,
                 tracked: false,
             },
         ],
@@ -256,4 +278,22 @@ pub(super) fn operations(call: &Call, provider: &Provider) -> Result<Response, R
         next_link: None,
     };
     Ok(json(StatusCode::OK, &page))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn what_a_provider_can_do_is_told_in_every_version_of_its_types() {
+        for provider in &PROVIDERS {
+            let types = provider.types.iter();
+            let others = types.filter(|kind| kind.name != "operations");
+            let all: BTreeSet<&str> = others.flat_map(|kind| kind.versions).copied().collect();
+            let all: Vec<&str> = all.into_iter().collect();
+            assert_eq!(provider.operation_versions(), all, "{}", provider.namespace);
+        }
+    }
 }

@@ -206,14 +206,20 @@ impl Refusal {
             ),
             Route::Clusters(scope) => ("Microsoft.Kubernetes/connectedClusters", scope.to_string()),
             Route::Cluster(id) => ("Microsoft.Kubernetes/connectedClusters", id.to_string()),
-            Route::Extensions(id) => (
+            Route::Extensions(id) | Route::ExtensionUnderWay(id, _) => (
                 "Microsoft.KubernetesConfiguration/extensions",
+                id.to_string(),
+            ),
+            Route::UnderWay(id) => (
+                "Microsoft.KubernetesConfiguration/operations",
                 id.to_string(),
             ),
             Route::Configurations(id) => (RESOURCE_TYPE, id.to_string()),
             Route::Configuration(id) => (RESOURCE_TYPE, id.to_string()),
             Route::FluxConfigurations(id) => (FLUX_RESOURCE_TYPE, id.to_string()),
-            Route::FluxConfiguration(id) => (FLUX_RESOURCE_TYPE, id.to_string()),
+            Route::FluxConfiguration(id) | Route::FluxUnderWay(id, _) => {
+                (FLUX_RESOURCE_TYPE, id.to_string())
+            }
             Route::RoleAssignments(scope) | Route::RoleAssignment(scope, _) => {
                 (roles::ASSIGNMENT, scope.to_string())
             }
@@ -263,6 +269,16 @@ impl Refusal {
             StatusCode::NOT_FOUND,
             "ResourceNotFound",
             format!("FluxConfiguration with name '{}' not found.", id.name()),
+        )
+    }
+
+    /// Nothing is under way, and what was is not kept.
+    pub(super) fn no_operation(id: &str) -> Self {
+        let id: String = id.chars().take(200).collect();
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "ResourceNotFound",
+            format!("Operation with id '{id}' not found."),
         )
     }
 

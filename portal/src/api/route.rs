@@ -2,13 +2,14 @@
 //! of the ids in them.
 
 use gitmoor_arm::{
-    ClusterId, ConfigurationId, DATA_PLANE_PREFIX, ENROLMENT_PATH, FluxConfigurationId,
+    API_VERSIONS, ClusterId, ConfigurationId, DATA_PLANE_PREFIX, ENROLMENT_PATH, FLUX_API_VERSIONS,
+    FluxConfigurationId,
 };
 use percent_encoding::percent_decode_str;
 use uuid::Uuid;
 
 use super::{
-    providers::{self, Provider},
+    providers::{self, CLUSTER_VERSIONS, EXTENSION_VERSIONS, Provider},
     refusal::Refusal,
 };
 use crate::identity::Scope;
@@ -66,6 +67,12 @@ pub(crate) enum Route {
     Cluster(ClusterId),
     /// The extensions of a cluster, of which there are none.
     Extensions(ClusterId),
+    /// What takes its time in a cluster, which is nothing: all is done when it is answered.
+    UnderWay(ClusterId),
+    /// One of those of an extension, by its id.
+    ExtensionUnderWay(ClusterId, String),
+    /// One of those of a Flux configuration.
+    FluxUnderWay(FluxConfigurationId, String),
     /// The configurations of a cluster, for principals.
     Configurations(ClusterId),
     /// One of them.
@@ -90,7 +97,7 @@ pub(crate) enum Route {
 
 impl Public {
     pub(super) fn parse(path: &str, tenant: &str) -> Option<Self> {
-        let path = path.to_ascii_lowercase();
+        let path = folded(path).to_ascii_lowercase();
         if path == ENROLMENT_PATH {
             return Some(Self::Enrolment);
         }
@@ -131,8 +138,7 @@ impl Route {
         let path = percent_decode_str(path)
             .decode_utf8()
             .map_err(|_| Refusal::no_route(&"the path is no UTF-8"))?;
-        // `az resource` puts a parent that is not there between two slashes.
-        let path = path.replace("//", "/");
+        let path = folded(&path);
         if let Some(rest) = strip_prefix(&path, DATA_PLANE_PREFIX) {
             return data_plane(rest);
         }
@@ -213,6 +219,33 @@ impl Route {
                 ..,
                 "providers",
                 "microsoft.kubernetesconfiguration",
+                "operations",
+            ] => cluster(first(&path, 8)).map(Self::UnderWay),
+            [
+                ..,
+                "providers",
+                "microsoft.kubernetesconfiguration",
+                "extensions",
+                _,
+                "operations",
+                id,
+            ] => cluster(first(&path, 8)).map(|of| Self::ExtensionUnderWay(of, id.to_owned())),
+            [
+                ..,
+                "providers",
+                "microsoft.kubernetesconfiguration",
+                "fluxconfigurations",
+                _,
+                "operations",
+                id,
+            ] => first(&path, 12)
+                .parse()
+                .map(|of| Self::FluxUnderWay(of, id.to_owned()))
+                .map_err(|error| Refusal::no_route(&error)),
+            [
+                ..,
+                "providers",
+                "microsoft.kubernetesconfiguration",
                 "fluxconfigurations",
             ] => cluster(first(&path, 8)).map(Self::FluxConfigurations),
             [
@@ -235,6 +268,22 @@ impl Route {
         }
     }
 
+    /// The api-versions that it is answered in; none where it makes no difference.
+    pub(super) fn versions(&self) -> &'static [&'static str] {
+        match self {
+            Self::Configurations(_) | Self::Configuration(_) => &API_VERSIONS,
+            Self::FluxConfigurations(_) | Self::FluxConfiguration(_) | Self::FluxUnderWay(..) => {
+                &FLUX_API_VERSIONS
+            }
+            Self::Clusters(_) | Self::Cluster(_) => CLUSTER_VERSIONS,
+            Self::Extensions(_) | Self::UnderWay(_) | Self::ExtensionUnderWay(..) => {
+                EXTENSION_VERSIONS
+            }
+            Self::Operations(provider) => provider.operation_versions(),
+            _ => &[],
+        }
+    }
+
     /// The methods that it answers.
     pub(super) fn methods(&self) -> &'static str {
         match self {
@@ -246,6 +295,12 @@ impl Route {
             _ => "GET",
         }
     }
+}
+
+/// `az resource` puts a parent that is not there between two slashes, and some clients join an address
+/// that ends in one with a path that begins with one.
+fn folded(path: &str) -> String {
+    path.replace("//", "/")
 }
 
 fn data_plane(path: &str) -> Result<Route, Refusal> {
@@ -390,7 +445,24 @@ mod tests {
                     .replace("sourceControl", "flux"),
                 Route::FluxConfigurations(cluster.clone()),
             ),
-            (flux.as_str().to_owned(), Route::FluxConfiguration(flux)),
+            (
+                flux.as_str().to_owned(),
+                Route::FluxConfiguration(flux.clone()),
+            ),
+            (
+                format!("{flux}/operations/7f"),
+                Route::FluxUnderWay(flux, "7f".to_owned()),
+            ),
+            (
+                format!("{CLUSTER}/providers/Microsoft.KubernetesConfiguration/operations"),
+                Route::UnderWay(cluster.clone()),
+            ),
+            (
+                format!(
+                    "{CLUSTER}/providers/Microsoft.KubernetesConfiguration/extensions/e/operations/7f"
+                ),
+                Route::ExtensionUnderWay(cluster.clone(), "7f".to_owned()),
+            ),
             (
                 format!("{CLUSTER}{ROLES}Assignments"),
                 Route::RoleAssignments((&cluster).into()),
@@ -463,6 +535,8 @@ mod tests {
         let table = [
             ("/openapi.json", Some(Public::Document)),
             ("/metadata/endpoints", Some(Public::Metadata)),
+            ("//metadata/endpoints", Some(Public::Metadata)),
+            ("//adfs//oauth2/token", Some(Public::Token)),
             (
                 "/ADFS/.well-known/openid-configuration",
                 Some(Public::OpenId("adfs".to_owned())),

@@ -4,8 +4,8 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::server::{
-    Body, CLUSTER, OTHER_CLUSTER, Server, VERSION, body, configuration, list_path, versioned,
-    versioned_list,
+    Body, CLUSTER, Caller, OTHER_CLUSTER, Server, VERSION, body, configuration, list_path,
+    versioned, versioned_list,
 };
 
 const URL: &str = "https://git.example.net/blue/deploy.git";
@@ -210,7 +210,12 @@ async fn every_call_names_a_version_that_has_the_resource() {
     for (method, path) in calls {
         let missing = alice.send(method.clone(), &path, body(URL)).await;
         assert_eq!(missing.error(), (400, "MissingApiVersionParameter"));
+        // The provider says what it can do in the versions of its other types too.
+        let extensions = path.ends_with("operations").then_some("2021-09-01");
         for version in ["2021-09-01", "2022-01-15-preview", "1999-01-01", ""] {
+            if extensions == Some(version) {
+                continue;
+            }
             let path = format!("{path}?api-version={version}");
             let unknown = alice.send(method.clone(), &path, body(URL)).await;
             assert_eq!(unknown.error(), (400, "NoRegisteredProviderFound"));
@@ -323,20 +328,89 @@ async fn other_methods_and_paths_are_refused() {
 #[tokio::test]
 async fn answers_carry_the_headers_of_arm() {
     let server = Server::start().await;
-    let answer = server
-        .contributor()
-        .await
-        .get(&versioned_list(CLUSTER))
+    let alice = server.contributor().await;
+    let reader = server.agent(CLUSTER).await;
+    let nobody = Caller::new(&server.url, server.ca.as_deref().unwrap(), "none");
+    let (list, one) = (versioned_list(CLUSTER), versioned(CLUSTER, "blue"));
+    let unversioned = configuration(CLUSTER, "blue");
+    let condition = [("if-match", "*")];
+    let answers = [
+        (200, alice.get(&list).await),
+        (404, alice.get(&one).await),
+        (400, alice.get(&unversioned).await),
+        (400, alice.put(&one, json!({})).await),
+        (403, reader.get(&one).await),
+        (401, nobody.get(&one).await),
+        (405, alice.send(Method::POST, &one, Body::None).await),
+        (204, alice.delete(&one).await),
+        (
+            412,
+            alice
+                .send_with(Method::PUT, &one, body(URL), &condition)
+                .await,
+        ),
+        (413, alice.put(&one, vec![b' '; 600 * 1024]).await),
+    ];
+    for (status, answer) in answers {
+        assert_eq!(answer.status, status, "{}", answer.text);
+        assert_eq!(answer.headers["pragma"], "no-cache");
+        assert_eq!(answer.headers["expires"], "-1");
+        assert_eq!(answer.headers["x-content-type-options"], "nosniff");
+        assert!(answer.headers.contains_key("strict-transport-security"));
+        for id in ["request-id", "correlation-request-id", "routing-request-id"] {
+            assert!(answer.headers.contains_key(format!("x-ms-{id}")), "{id}");
+        }
+        let cache = answer.headers["cache-control"].to_str().unwrap();
+        assert!(cache.contains("no-cache"), "{cache}");
+        let versions = answer.headers["api-supported-versions"].to_str().unwrap();
+        assert!(versions.ends_with(VERSION), "{versions}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_names_the_versions_of_its_own_type() {
+    let server = Server::start().await;
+    let alice = server.contributor().await;
+    let below = format!("{CLUSTER}/providers/Microsoft.KubernetesConfiguration");
+    let operation = "/operations/0a1b";
+    for (path, newest) in [
+        (CLUSTER.to_owned(), Some("2026-05-01")),
+        (format!("{below}/fluxConfigurations"), Some("2025-04-01")),
+        (
+            format!("{below}/fluxConfigurations/x{operation}"),
+            Some("2025-04-01"),
+        ),
+        (format!("{below}/extensions"), Some("2025-03-01")),
+        (list_path(CLUSTER), Some(VERSION)),
+        ("/subscriptions".to_owned(), None),
+        ("/metadata/endpoints".to_owned(), None),
+        ("/nothing".to_owned(), None),
+    ] {
+        let answer = alice.get(&path).await;
+        let versions = answer.headers.get("api-supported-versions");
+        let versions = versions.map(|versions| versions.to_str().unwrap());
+        let last = versions.and_then(|versions| versions.split(", ").last());
+        assert_eq!(last, newest, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn nothing_takes_its_time() {
+    let server = Server::start().await;
+    let alice = server.contributor().await;
+    let below = format!("{CLUSTER}/providers/Microsoft.KubernetesConfiguration");
+    let listed = alice
+        .get(&format!("{below}/operations?api-version=2023-05-01"))
         .await;
-    assert_eq!(answer.headers["pragma"], "no-cache");
-    assert_eq!(answer.headers["expires"], "-1");
-    assert_eq!(answer.headers["x-content-type-options"], "nosniff");
-    assert!(answer.headers.contains_key("strict-transport-security"));
-    assert!(answer.headers.contains_key("x-ms-request-id"));
-    let cache = answer.headers["cache-control"].to_str().unwrap();
-    assert!(cache.contains("no-cache"), "{cache}");
-    let versions = answer.headers["api-supported-versions"].to_str().unwrap();
-    assert!(versions.contains(VERSION), "{versions}");
+    assert_eq!(listed.body, json!({"value": [], "nextLink": null}));
+    for kind in ["fluxConfigurations", "extensions"] {
+        let path = format!("{below}/{kind}/x/operations/0a1b");
+        let missing = alice.get(&format!("{path}?api-version=2023-05-01")).await;
+        assert_eq!(missing.error(), (404, "ResourceNotFound"));
+        assert!(missing.text.contains("Operation with id '0a1b' not found."));
+        let unversioned = alice.get(&path).await;
+        assert_eq!(unversioned.error(), (400, "MissingApiVersionParameter"));
+    }
 }
 
 #[tokio::test]

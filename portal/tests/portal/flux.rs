@@ -1,6 +1,6 @@
 //! Flux configurations: what is put, patched, shown, and what the agents see of it.
 
-use gitmoor_arm::Timestamp;
+use gitmoor_arm::{FLUX_API_VERSIONS, Timestamp};
 use gitmoor_portal::identity::Role;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -577,4 +577,33 @@ async fn they_go_with_their_group() {
     assert_eq!(alice.get(&flux("blue")).await.status, StatusCode::NOT_FOUND);
     // The agents of before are gone, too.
     assert_eq!(seen_by(&server.agent(CLUSTER).await).await, []);
+}
+
+#[tokio::test]
+async fn every_api_version_goes_the_whole_way() {
+    let server = Server::start().await;
+    let alice = server.contributor().await;
+    for version in FLUX_API_VERSIONS {
+        let path = format!("{}/blue?api-version={version}", list());
+        let created = alice.put(&path, desired()).await;
+        assert_eq!(created.status, StatusCode::CREATED, "{version}");
+        assert_eq!(created.body["systemData"]["createdByType"], "Application");
+        assert_eq!(alice.get(&path).await.body, created.body, "{version}");
+        let suspend = json!({"properties": {"suspend": true}});
+        let patched = alice.send(Method::PATCH, &path, suspend).await;
+        assert_eq!(patched.status, StatusCode::OK, "{version}");
+        assert_eq!(patched.body["properties"]["suspend"], true);
+        let listed = alice
+            .get(&format!("{}?api-version={version}", list()))
+            .await;
+        assert_eq!(listed.body["value"], json!([patched.body]), "{version}");
+        let gone = alice.delete(&format!("{path}&forceDelete=true")).await;
+        assert_eq!(gone.status, StatusCode::OK, "{version}");
+        assert_eq!(alice.delete(&path).await.status, StatusCode::NO_CONTENT);
+    }
+    for other in ["2021-09-01", "2022-01-01-preview", "2026-07-01-preview"] {
+        let path = format!("{}/blue?api-version={other}", list());
+        let refused = alice.put(&path, desired()).await;
+        assert_eq!(refused.error(), (400, "NoRegisteredProviderFound"));
+    }
 }

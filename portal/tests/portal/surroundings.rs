@@ -127,9 +127,14 @@ async fn providers_are_registered_and_name_their_api_versions() {
         .find(|kind| kind["resourceType"] == "sourceControlConfigurations")
         .unwrap();
     assert_eq!(own["apiVersions"][0], "2023-05-01");
-    let path = format!("{SUBSCRIPTION}/providers/{namespace}/register?{ARM}");
-    let registered = alice.send(Method::POST, &path, Body::None).await;
-    assert_eq!(registered.body, provider);
+    for word in ["register", "unregister"] {
+        let path = format!("{SUBSCRIPTION}/providers/{namespace}/{word}?{ARM}");
+        let registered = alice.send(Method::POST, &path, Body::None).await;
+        assert_eq!(registered.body, provider, "{word}");
+        let refused = alice.get(&path).await;
+        assert_eq!(refused.error(), (405, "MethodNotAllowed"));
+        assert_eq!(refused.headers["allow"], "POST");
+    }
     let (all, _) = alice
         .pages(&format!("{SUBSCRIPTION}/providers?{ARM}"))
         .await;

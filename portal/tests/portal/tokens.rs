@@ -2,6 +2,7 @@
 
 use gitmoor_portal::identity::{Assignment, Role};
 use reqwest::Method;
+use serde_json::json;
 
 use super::server::{
     Body, CLUSTER, Caller, OTHER_CLUSTER, SUBSCRIPTION, Server, VERSION, body, client, data_plane,
@@ -154,6 +155,67 @@ async fn a_token_reaches_what_it_was_made_for_and_no_more() {
             found.push(answer.status.as_u16());
         }
         assert_eq!(found, wanted, "{who}");
+    }
+}
+
+#[tokio::test]
+async fn no_way_of_writing_a_path_reaches_what_the_token_was_not_made_for() {
+    let server = Server::start().await;
+    let alice = server.contributor().await;
+    for cluster in [CLUSTER, OTHER_CLUSTER] {
+        alice.put(&versioned(cluster, "blue"), body(URL)).await;
+    }
+    let bob = server.principal(CLUSTER, Role::Reader).await;
+    let agent = server.agent(CLUSTER).await;
+    let query = format!("?api-version={VERSION}");
+    let own = versioned(CLUSTER, "blue");
+    let written = [
+        own.to_uppercase().replace("API-VERSION", "api-version"),
+        own.replace("/providers", "//providers"),
+        own.replace("edge-07", "%65dge-07"),
+        own.replace("/connectedClusters", "%2fconnectedClusters"),
+        own.replace("/edge/", "/edge%2f/"),
+    ];
+    for path in written {
+        let answer = bob.get(&path).await;
+        assert_eq!(answer.status, 200, "{path}: {}", answer.text);
+        assert_eq!(answer.body["name"], "blue");
+    }
+    let strangers = [
+        ("edge-07", "edge-08"),
+        ("edge-07", "EDGE-08"),
+        ("edge-07", "%65dge-08"),
+        ("edge-07", "edge-07%2f..%2fedge-08"),
+        ("edge-07", "edge-07/../edge-08"),
+        ("edge-07", "edge-07%2F%2e%2e%2Fedge-08"),
+        ("edge-07", "edge-07%252f..%252fedge-08"),
+        ("/edge-07", "//edge-08"),
+        (
+            "/connectedClusters/edge-07",
+            "%2fconnectedClusters%2fedge-08",
+        ),
+        ("edge-07", "edge-07%00"),
+        ("edge-07", "edge-07;edge-08"),
+        ("edge-07", "edge-07%3fx=/edge-08"),
+        ("/subscriptions/3f1c/", "/subscriptions/3f1c/../3f1d/"),
+    ];
+    let others = data_plane(CLUSTER);
+    let status = format!("{others}/blue/status");
+    for (from, to) in strangers {
+        let path = own.replacen(from, to, 1);
+        let answer = bob.get(&path).await;
+        let code = answer.status.as_u16();
+        assert!([400, 403, 404].contains(&code), "{path}: {code}");
+        for path in [&others, &status] {
+            let path = path.replacen(from, to, 1);
+            let answer = if path.ends_with("status") {
+                agent.put(&path, json!({})).await
+            } else {
+                agent.get(&format!("{path}{query}")).await
+            };
+            let code = answer.status.as_u16();
+            assert!([400, 403, 404].contains(&code), "{path}: {code}");
+        }
     }
 }
 

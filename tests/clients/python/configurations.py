@@ -11,7 +11,8 @@ import portal
 
 CLUSTER = ("edge", "Microsoft.Kubernetes", "connectedClusters", "edge-07")
 URL = "https://git.example.net/blue/deploy.git"
-OLD = version("azure-mgmt-kubernetesconfiguration").startswith("0.")
+PACKAGE = version("azure-mgmt-kubernetesconfiguration")[:3]
+OLD = PACKAGE == "0.3"
 
 
 def text(value):
@@ -48,6 +49,20 @@ def delete(operations, name):
         operations.delete(*CLUSTER, name).result()
     else:
         operations.begin_delete(*CLUSTER, name).result()
+
+
+def surroundings(client):
+    """What the provider can do, and what is under way, which nothing ever is. Whether this version can ask for that."""
+    names = [one.name for one in client.operations.list()]
+    assert "Microsoft.KubernetesConfiguration/sourceControlConfigurations/write" in names, names
+    try:
+        status = client.operation_status
+    except (AttributeError, ValueError):
+        return False
+    assert list(status.list(*CLUSTER)) == []
+    error = refusal(lambda: status.get(*CLUSTER, "any", "0a1b"), 404)
+    assert "Operation with id '0a1b' not found." in str(error), error
+    return True
 
 
 def journey(client, models):
@@ -121,6 +136,7 @@ def journey(client, models):
 from azure.mgmt.kubernetesconfiguration import models
 
 client = connect()
+surroundings(client)
 if OLD:
     journey(client, models)
 else:
@@ -139,11 +155,18 @@ VERSIONS = [
     "2022-11-01",
     "2023-05-01",
 ]
+# How many of them a package has, and in how many of these it can ask what is under way.
+WANTED = {"0.3": (0, 0), "1.0": (6, 3), "2.0": (7, 4), "3.1": (10, 7)}
+found = asked = 0
 for name in [] if OLD else VERSIONS:
     try:
         models = SourceControlConfigurationClient.models(name)
     except ValueError:
         continue
-    journey(connect(api_version=name), models)
+    client = connect(api_version=name)
+    asked += surroundings(client)
+    journey(client, models)
+    found += 1
     print("as it was in", name)
+assert (found, asked) == WANTED[PACKAGE], (PACKAGE, found, asked)
 print("all is well")

@@ -45,7 +45,10 @@ def configuration(models, **changes):
     return models.FluxConfiguration(**{**fields, **changes})
 
 
-def journey(operations, models):
+def journey(client, models):
+    operations = client.flux_configurations
+    error = refusal(lambda: client.flux_config_operation_status.get(*CLUSTER, "blue", "0a1b"), 404)
+    assert "Operation with id '0a1b' not found." in str(error), error
     assert list(operations.list(*CLUSTER)) == []
     try:
         operations.get(*CLUSTER, "blue")
@@ -112,7 +115,7 @@ from azure.mgmt.kubernetesconfiguration.fluxconfigurations import (
     models,
 )
 
-journey(portal.client(KubernetesConfigurationFluxConfigurationsMgmtClient).flux_configurations, models)
+journey(portal.client(KubernetesConfigurationFluxConfigurationsMgmtClient), models)
 print("as it is in 2025-04-01")
 
 from azure.mgmt.kubernetesconfiguration import SourceControlConfigurationClient
@@ -120,6 +123,6 @@ from azure.mgmt.kubernetesconfiguration import SourceControlConfigurationClient
 for name in ["2022-03-01", "2022-07-01", "2022-11-01", "2023-05-01"]:
     models = SourceControlConfigurationClient.models(name)
     client = portal.client(SourceControlConfigurationClient, api_version=name)
-    journey(client.flux_configurations, models)
+    journey(client, models)
     print("as it was in", name)
 print("all is well")

@@ -58,6 +58,8 @@ pub(super) fn all(tenant: Uuid) -> Value {
             "sourceControlConfigurationName",
             json!({"type": "string", "pattern": NAME, "minLength": 1, "maxLength": MAX_NAME}),
         ),
+        "extensionName": path("extensionName", segment()),
+        "operationId": path("operationId", segment()),
         "fluxConfigurationName": path("fluxConfigurationName", segment()),
         "newFluxConfigurationName": path(
             "fluxConfigurationName",

@@ -78,7 +78,7 @@ async fn a_repository_that_is_no_web_address_is_no_link() {
     ] {
         let body = json!({"properties": {"repositoryUrl": url}});
         let answer = alice.put(&versioned(CLUSTER, "shop"), body).await;
-        println!("{url}: {}", answer.status);
+        assert_eq!(answer.error(), (400, "InvalidRequestContent"), "{url}");
     }
     assert_harmless(&ann.html(&format!("{PAGE}/shop")).await);
 }

@@ -83,6 +83,23 @@ pub(super) fn configurations() -> Vec<Operation> {
         .json(200, "Nothing.", "EmptyList"),
         operation(
             "get",
+            below("Microsoft.KubernetesConfiguration/operations"),
+            "OperationStatus_List",
+            "Lists what takes its time: nothing.",
+        )
+        .of(EXTENSION_VERSIONS)
+        .json(200, "Nothing.", "EmptyList"),
+        operation(
+            "get",
+            below(
+                "Microsoft.KubernetesConfiguration/extensions/{extensionName}/operations/{operationId}",
+            ),
+            "OperationStatus_Get",
+            "Finds nothing: all is done when it is answered.",
+        )
+        .of(EXTENSION_VERSIONS),
+        operation(
+            "get",
             list.clone(),
             "SourceControlConfigurations_List",
             "Lists the configurations of a cluster.",
@@ -150,6 +167,13 @@ pub(super) fn flux() -> Vec<Operation> {
             "A page of Flux configurations.",
             "FluxConfigurationList",
         ),
+        operation(
+            "get",
+            format!("{list}/{{fluxConfigurationName}}/operations/{{operationId}}"),
+            "FluxConfigOperationStatus_Get",
+            "Finds nothing: all is done when it is answered.",
+        )
+        .of(&FLUX_API_VERSIONS),
         one(
             "get",
             "FluxConfigurations_Get",
