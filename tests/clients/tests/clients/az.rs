@@ -120,6 +120,10 @@ async fn groups_and_clusters(az: &Az<'_>) -> Result<()> {
         .await?;
     let name = az.run(&["group", "list", "--query", "[].name"]).await?;
     assert_eq!(name.trim(), "edge");
+    for (tag, wanted) in [("env=prod", "edge"), ("env=test", "")] {
+        let list = ["group", "list", "--query", "[].name", "--tag", tag];
+        assert_eq!(az.run(&list).await?.trim(), wanted, "{tag}");
+    }
     let registered = ["provider", "show", "--namespace", PROVIDER];
     let query = ["--query", "registrationState"];
     let state = az.run(&[&registered[..], &query].concat()).await?;

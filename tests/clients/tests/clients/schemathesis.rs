@@ -7,9 +7,23 @@ use gitmoor_clients::{Site, run};
 
 #[tokio::test]
 async fn schemathesis_finds_nothing() -> Result<()> {
+    finds_nothing("schemathesis.toml", &[]).await
+}
+
+#[tokio::test]
+async fn what_is_right_is_taken() -> Result<()> {
+    let operation = "SourceControlConfigurations_CreateOrUpdate";
+    finds_nothing(
+        "schemathesis-right.toml",
+        &["--include-operation-id", operation],
+    )
+    .await
+}
+
+async fn finds_nothing(settings: &str, more: &[&str]) -> Result<()> {
     let site = Site::start().await?;
     let token = site.token_of_owner().await?;
-    let settings = Path::new(env!("CARGO_MANIFEST_DIR")).join("schemathesis.toml");
+    let settings = Path::new(env!("CARGO_MANIFEST_DIR")).join(settings);
     let mut schemathesis = site.client("schemathesis", "schemathesis").await?;
     schemathesis
         .env("PORTAL_TOKEN", token)
@@ -17,7 +31,8 @@ async fn schemathesis_finds_nothing() -> Result<()> {
         .arg(settings)
         .args(["run", "--tls-verify"])
         .arg(&site.ca)
-        .arg(format!("{}/openapi.json", site.url));
+        .arg(format!("{}/openapi.json", site.url))
+        .args(more);
     let printed = run(&mut schemathesis).await?;
     assert!(printed.contains("No issues found"), "{printed}");
     Ok(())
