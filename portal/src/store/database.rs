@@ -55,19 +55,19 @@ const MIGRATIONS: [(i64, &str, &str); 13] = [
         include_str!("../../migrations/0010_presence.sql"),
     ),
     (
-        12,
+        11,
         "summaries",
-        include_str!("../../migrations/0012_summaries.sql"),
+        include_str!("../../migrations/0011_summaries.sql"),
+    ),
+    (
+        12,
+        "kinds of authors",
+        include_str!("../../migrations/0012_kinds_of_authors.sql"),
     ),
     (
         13,
-        "kinds of authors",
-        include_str!("../../migrations/0013_kinds_of_authors.sql"),
-    ),
-    (
-        14,
         "access",
-        include_str!("../../migrations/0014_access.sql"),
+        include_str!("../../migrations/0013_access.sql"),
     ),
 ];
 
