@@ -14,9 +14,9 @@ use gitmoor_portal::{Location, Rate, Settings, Store, identity::Role};
 use gitmoor_postgres::{Options, Postgres};
 use http::{
     Method, StatusCode,
-    header::{ETAG, IF_NONE_MATCH},
+    header::{COOKIE, ETAG, IF_NONE_MATCH, SET_COOKIE},
 };
-use reqwest::{Certificate, Client};
+use reqwest::{Certificate, Client, redirect::Policy};
 use rustix::process::{Resource, getrlimit, setrlimit};
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, task::JoinSet, time::sleep_until};
@@ -131,6 +131,7 @@ async fn on(
     let made = Arc::new(made);
     load(report, engine, &program, &made).await?;
     list(report, engine, &store, &http[0], &url).await?;
+    page(report, engine, &store, &http[0], &url, made.len()).await?;
     rate(report, engine, &http[0], &made).await?;
     waiting(report, engine, &program, &made).await?;
     program.stop().await
@@ -152,7 +153,10 @@ async fn pem(ca: &std::path::Path, program: &Program) -> Result<Vec<u8>> {
 /// A client that trusts the portal, with connections of its own.
 fn client(pem: &[u8]) -> Result<Client> {
     let ca = Certificate::from_pem(pem)?;
-    let client = Client::builder().tls_certs_only([ca]).no_proxy();
+    let client = Client::builder()
+        .tls_certs_only([ca])
+        .no_proxy()
+        .redirect(Policy::none());
     Ok(client.build()?)
 }
 
@@ -205,11 +209,9 @@ async fn make(
     let one = async |number: usize| -> Result<Agent> {
         let maker = &http[number % http.len()];
         let id = cluster(number);
-        if number < LISTED {
-            let body = json!({"location": "local", "identity": {"type": "SystemAssigned"},
-                "properties": {"agentPublicKeyCertificate": ""}, "tags": {"ring": "1"}});
-            put(maker, format!("{id}?api-version=2021-10-01"), body).await?;
-        }
+        let body = json!({"location": "local", "identity": {"type": "SystemAssigned"},
+            "properties": {"agentPublicKeyCertificate": ""}, "tags": {"ring": "1"}});
+        put(maker, format!("{id}?api-version=2021-10-01"), body).await?;
         let configuration = format!(
             "{id}/providers/Microsoft.KubernetesConfiguration/sourceControlConfigurations/shop"
         );
@@ -411,6 +413,58 @@ async fn list(
             "of {}; most {:.1}",
             took.len(),
             quantile(&took, 1.0)
+        )),
+    );
+    Ok(())
+}
+
+/// The page that lists the clusters, as a browser gets it.
+async fn page(
+    report: &mut Report,
+    engine: &str,
+    store: &Store,
+    http: &Client,
+    url: &str,
+    clusters: usize,
+) -> Result<()> {
+    let reader = store
+        .create_principal("eve", &"/subscriptions/s".parse()?, Role::Reader)
+        .await?;
+    let code = store.create_sign_in_link(reader.id()).await?;
+    let signed_in = http
+        .post(format!("{url}/sign-in/link"))
+        .header("sec-fetch-site", "same-origin")
+        .form(&[("code", code.expose())])
+        .send()
+        .await?;
+    let cookies = signed_in.headers().get_all(SET_COOKIE).iter();
+    let pairs = cookies.filter_map(|cookie| cookie.to_str().ok()?.split(';').next());
+    let session = pairs.last().context("nobody is signed in")?.to_owned();
+    let mut took = Vec::new();
+    for _ in 0..20 {
+        let start = Instant::now();
+        let answer = http.get(format!("{url}/clusters"));
+        let answer = answer.header(COOKIE, &session).send().await?;
+        ensure!(answer.status() == StatusCode::OK, "{}", answer.status());
+        ensure!(
+            answer.text().await?.contains("<table"),
+            "a list without rows"
+        );
+        took.push(milliseconds(start.elapsed()));
+    }
+    report.add(
+        Figure::new(
+            "portal",
+            format!("{engine}: the page that lists {clusters} clusters, median"),
+            quantile(&took, 0.5),
+            "ms",
+        )
+        .limit(100.0)
+        .aim(100.0)
+        .beside(format!(
+            "of {}; the first, for which all are read, {:.1}",
+            took.len(),
+            took[0]
         )),
     );
     Ok(())
