@@ -56,8 +56,12 @@ fn a_portal_is_backed_up_and_restored_by_one_command_each() {
     assert!(audit.contains("Gitmoor.Portal/principals/write"), "{audit}");
     assert!(audit.contains("role: \"reader\""), "{audit}");
     let (_, audit, _) = portal(&first, &["audit", "--output", "json"]);
-    let entry: serde_json::Value = serde_json::from_str(audit.trim()).unwrap();
-    assert_eq!(entry["after"]["name"], "ann");
+    let entries: Vec<serde_json::Value> = audit
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let ann = |entry: &serde_json::Value| entry["after"]["name"] == "ann";
+    assert!(entries.iter().any(ann), "{audit}");
     let mode = std::fs::metadata(&backup).unwrap().permissions();
     assert_eq!(
         std::os::unix::fs::PermissionsExt::mode(&mode) & 0o777,

@@ -35,6 +35,8 @@ class Text(html.parser.HTMLParser):
 code, path, id = sys.argv[1:]
 tls = urllib.request.HTTPSHandler(context=ssl.create_default_context(cafile=os.environ["PORTAL_CA"]))
 browser = urllib.request.build_opener(tls, urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar()))
+# What a form of the page's own says.
+browser.addheaders.append(("Origin", URL))
 browser.open(URL + "/sign-in/link", urllib.parse.urlencode({"code": code}).encode())
 text = Text(id)
 text.feed(browser.open(URL + path).read().decode())
