@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{
     Call, json,
     refusal::Refusal,
-    roles::{ASSIGNMENT_VERSIONS, DEFINITION_VERSIONS},
+    roles::{self, ASSIGNMENT_VERSIONS, DEFINITION_VERSIONS},
 };
 use crate::identity::Scope;
 
@@ -148,7 +148,7 @@ pub(super) const PROVIDERS: [Provider; 4] = [
             },
             Type {
                 name: "operations",
-                versions: DEFINITION_VERSIONS,
+                versions: roles::OPERATION_VERSIONS,
                 tracked: false,
             },
         ],

@@ -29,6 +29,16 @@ pub(super) const ASSIGNMENT_VERSIONS: &[&str] = &[
 pub(super) const DEFINITION_VERSIONS: &[&str] =
     &["2018-01-01-preview", "2022-04-01", "2022-05-01-preview"];
 
+/// Those in which the provider says what it can do: those of both, oldest first.
+pub(super) const OPERATION_VERSIONS: &[&str] = &[
+    "2018-01-01-preview",
+    "2020-04-01-preview",
+    "2020-08-01-preview",
+    "2020-10-01-preview",
+    "2022-04-01",
+    "2022-05-01-preview",
+];
+
 /// How a role definition's id ends.
 const DEFINITIONS: &str = "/providers/Microsoft.Authorization/roleDefinitions/";
 
