@@ -210,7 +210,9 @@ async fn answer(State(api): State<Arc<Api>>, request: Request) -> Response {
     let (head, mut body) = request.into_parts();
     let answer = async {
         let waited = api.wait(&head).await?;
-        let mut response = api.in_time(api.answer(head, &mut body)).await?;
+        // What waits for news takes no room for what comes after it.
+        let work = Box::pin(api.answer(head, &mut body));
+        let mut response = api.in_time(work).await?;
         if waited {
             let applied = HeaderValue::from_static("wait");
             let headers = response.headers_mut();
@@ -218,7 +220,8 @@ async fn answer(State(api): State<Arc<Api>>, request: Request) -> Response {
         }
         Ok(response)
     };
-    let response = caught(answer).await.unwrap_or_else(Refusal::into_response);
+    let response = caught(Box::pin(answer)).await;
+    let response = response.unwrap_or_else(Refusal::into_response);
     if !body.is_end_stream() {
         tokio::spawn(timeout(LEFT_OVER_TIME, pass_over(body)));
     }

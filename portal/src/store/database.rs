@@ -15,7 +15,7 @@ use sqlx::{
 use super::{Location, StoreError, location::Place};
 
 /// The migrations, oldest first. They only ever grow: one that was released is never changed.
-const MIGRATIONS: [(i64, &str, &str); 13] = [
+const MIGRATIONS: [(i64, &str, &str); 14] = [
     (
         1,
         "configurations and tokens",
@@ -68,6 +68,11 @@ const MIGRATIONS: [(i64, &str, &str); 13] = [
         13,
         "access",
         include_str!("../../migrations/0013_access.sql"),
+    ),
+    (
+        14,
+        "order of clusters",
+        include_str!("../../migrations/0014_order_of_clusters.sql"),
     ),
 ];
 
