@@ -153,7 +153,7 @@ impl Default for TlsSettings {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Limits {
-    /// Connections at once, of some 45 KiB each; more wait to be accepted. An agent that waits for
+    /// Connections at once, of some 50 KiB each; more wait to be accepted. An agent that waits for
     /// news holds one.
     pub connections: NonZeroU32,
     /// Requests at once of callers who have a token; more wait, as long as one may take.

@@ -438,8 +438,8 @@ async fn page(
         .send()
         .await?;
     let cookies = signed_in.headers().get_all(SET_COOKIE).iter();
-    let pairs = cookies.filter_map(|cookie| cookie.to_str().ok()?.split(';').next());
-    let session = pairs.last().context("nobody is signed in")?.to_owned();
+    let mut pairs = cookies.filter_map(|cookie| cookie.to_str().ok()?.split(';').next());
+    let session = pairs.next_back().context("nobody is signed in")?.to_owned();
     let mut took = Vec::new();
     for _ in 0..20 {
         let start = Instant::now();
