@@ -13,7 +13,7 @@ use http::StatusCode;
 use super::{
     Call, Pages,
     frame::{Frame, page},
-    list::{Links, Query},
+    list::{self, Links, Query},
     overview::Tally,
     route,
     session::Visitor,
@@ -85,16 +85,12 @@ pub(super) async fn show(
             tag_names.extend(cluster.tags.keys().map(|name| shown(name)));
         }
         let wanted = query.state.is_none_or(|state| states.contains(&state));
-        if wanted && query.finds(&texts(cluster)) {
+        if wanted && query.finds(|| texts(cluster)) {
             found.push((states, cluster));
         }
     }
     found.sort_by(|a, b| query.order(a, b));
-    let number = if found.len() == total {
-        count(total, "cluster")
-    } else {
-        format!("{} of {total}", count(found.len(), "cluster"))
-    };
+    let number = list::found(found.len(), total, "cluster");
     let (found, links) = query.cut(found);
     let clusters = Clusters {
         frame: Frame::of(visitor).section("clusters").live(None),

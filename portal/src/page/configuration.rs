@@ -142,11 +142,10 @@ pub(super) async fn show(
     let is_earlier = earlier.is_some();
     let state = State::of(last.as_ref(), params.suspend).since_changed(is_earlier, params.suspend);
     let report = report.or(earlier).unwrap_or_default();
-    // What the state is now may have begun with the change.
-    let since = last.as_ref().and_then(|last| last.since);
-    let since = since.filter(|_| !is_earlier || state.is_wrong());
+    let since = state.since(last.as_ref(), is_earlier);
     let commit = |text: &Option<String>| Commit::new(text.as_deref()?, repository.as_ref());
-    let guarded = commit(&report.attempted_revision).filter(|_| !is_earlier && is_guarded(&report));
+    let guarded = guarded(&report).filter(|_| !is_earlier);
+    let guarded = guarded.and_then(|id| Commit::new(id, repository.as_ref()));
     let may_write = desired.flux.is_none()
         && visitor
             .may(&ApiRoute::Configuration(id.clone()), &Method::PUT)
@@ -278,9 +277,10 @@ pub(super) fn guards(report: &StatusReport) -> impl Iterator<Item = &Problem> {
     problems.filter(|problem| problem.reason == "Guarded")
 }
 
-/// Whether there are any.
-fn is_guarded(report: &StatusReport) -> bool {
-    guards(report).next().is_some()
+/// The commit whose deletions wait.
+pub(super) fn guarded(report: &StatusReport) -> Option<&str> {
+    let commit = report.attempted_revision.as_deref();
+    commit.filter(|_| guards(report).next().is_some())
 }
 
 /// How many objects are not listed one by one.

@@ -10,12 +10,12 @@ use http::StatusCode;
 use super::{
     Call, Pages,
     frame::{Frame, page},
-    list::{Links, Query},
+    list::{self, Links, Query},
     overview::Tally,
     route,
     session::Visitor,
     state::State,
-    text::{When, count, short, shown},
+    text::{When, short, shown},
 };
 use crate::{
     api::refusal::Refusal,
@@ -65,16 +65,13 @@ pub(super) async fn show(
             let state = State::of_configuration(one);
             *tallies.entry(state).or_default() += 1;
             let wanted = query.state.is_none_or(|wanted| wanted == state);
-            if wanted && query.finds(&texts(cluster, one)) {
+            if wanted && query.finds(|| texts(cluster, one)) {
                 found.push((state, cluster, one));
             }
         }
     }
     found.sort_by(|a, b| (a.0, &a.2.name, &a.1.id).cmp(&(b.0, &b.2.name, &b.1.id)));
-    let number = match found.len() {
-        all if all == total => count(total, "configuration"),
-        some => format!("{} of {total}", count(some, "configuration")),
-    };
+    let number = list::found(found.len(), total, "configuration");
     let (rows, links) = query.cut(found);
     let configurations = Configurations {
         frame: Frame::of(visitor).section("configurations").live(None),

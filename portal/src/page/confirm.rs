@@ -8,7 +8,7 @@ use http::{Method, StatusCode};
 
 use super::{
     Call, Pages,
-    configuration::{Commit, guards},
+    configuration::{Commit, guarded, guards},
     frame::{Frame, page},
     route,
     session::Visitor,
@@ -48,11 +48,8 @@ fn show(
     changed: bool,
 ) -> Result<Response, Refusal> {
     let report = found.report.as_ref().ok_or_else(Refusal::nothing_guarded)?;
-    let messages: Vec<String> = guards(report)
-        .map(|problem| shown(&problem.message))
-        .collect();
-    let commit = report.attempted_revision.as_deref().unwrap_or_default();
-    let commit = Commit::new(commit, None).filter(|_| !messages.is_empty());
+    let commit = guarded(report).and_then(|id| Commit::new(id, None));
+    let messages = guards(report).map(|problem| shown(&problem.message));
     let confirm = ConfirmPage {
         frame: Frame::of(visitor).section("clusters"),
         name: shown(id.name()),
@@ -60,7 +57,7 @@ fn show(
         path: route::of_configuration(id),
         commit: commit.ok_or_else(Refusal::nothing_guarded)?,
         total: report.objects.map_or(0, |objects| objects.total),
-        messages,
+        messages: messages.collect(),
         changed,
     };
     let status = if changed {
@@ -82,10 +79,7 @@ pub(super) async fn confirm(
     let sent = pages.read(visitor, call, body).await?;
     let found = pages.find(visitor, id, &Method::PUT).await?;
     let commit = field(&sent, "commit").unwrap_or_default();
-    let waits = found.report.as_ref().is_some_and(|report| {
-        guards(report).next().is_some() && report.attempted_revision.as_deref() == Some(commit)
-    });
-    if !waits {
+    if found.report.as_ref().and_then(guarded) != Some(commit) {
         return show(visitor, id, &found, true);
     }
     let change = ("gitmoor-confirm-prune", Some(commit));

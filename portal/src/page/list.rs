@@ -2,10 +2,10 @@
 
 use url::form_urlencoded;
 
-use super::{Call, state::State};
+use super::{Call, state::State, text::count};
 
 /// Rows of a page.
-pub(super) const ROWS: usize = 100;
+const ROWS: usize = 100;
 
 /// What is asked for of a list.
 pub(super) struct Query {
@@ -14,6 +14,16 @@ pub(super) struct Query {
     pub(super) state: Option<State>,
     pub(super) group: String,
     page: usize,
+}
+
+/// How many were found, of how many.
+pub(super) fn found(number: usize, total: usize, word: &str) -> String {
+    let found = count(number, word);
+    if number == total {
+        found
+    } else {
+        format!("{found} of {total}")
+    }
 }
 
 /// The links to the pages before and after one.
@@ -41,10 +51,15 @@ impl Query {
         self.state == Some(*state)
     }
 
-    /// Whether each word that is searched for is in one of the texts.
-    pub(super) fn finds(&self, texts: &[String]) -> bool {
+    /// Whether each word that is searched for is in one of the texts, which are not asked for when
+    /// nothing is.
+    pub(super) fn finds<T: IntoIterator<Item = String>>(&self, texts: impl FnOnce() -> T) -> bool {
         let search = self.search.to_lowercase();
-        let texts: Vec<String> = texts.iter().map(|text| text.to_lowercase()).collect();
+        if search.trim().is_empty() {
+            return true;
+        }
+        let texts = texts().into_iter().map(|text| text.to_lowercase());
+        let texts: Vec<String> = texts.collect();
         let holds = |word: &str| texts.iter().any(|text| text.contains(word));
         search.split_whitespace().all(holds)
     }

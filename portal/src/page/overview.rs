@@ -66,9 +66,10 @@ impl Tally {
 
     /// The list of those that it counts: an agent's state is that of a cluster.
     fn link(&self) -> String {
-        let list = match self.state {
-            State::Offline | State::Connecting => "clusters",
-            _ => "configurations",
+        let list = if self.state.is_of_agent() {
+            "clusters"
+        } else {
+            "configurations"
         };
         format!("/{list}?state={}", self.state.slug())
     }
@@ -110,7 +111,7 @@ pub(super) async fn show(
             configurations += 1;
             let state = State::of_configuration(one);
             *tallies.entry(state).or_default() += 1;
-            let slow = state == State::Pending && now.0 - since(one).0 > SLOW;
+            let slow = state == State::Pending && now.0 - since(one, state).0 > SLOW;
             if state.is_wrong() || slow {
                 items.push(wrong(cluster, one, state, now, &pages.git_hosts));
             }
@@ -144,9 +145,8 @@ pub(super) async fn show(
 }
 
 /// Since when a configuration is as it is.
-fn since(one: &ConfigurationSummary) -> Timestamp {
-    let reported = one.summary.as_ref().and_then(|summary| summary.since);
-    let reported = reported.filter(|_| !one.earlier || State::of_configuration(one).is_wrong());
+fn since(one: &ConfigurationSummary, state: State) -> Timestamp {
+    let reported = state.since(one.summary.as_ref(), one.earlier);
     reported.unwrap_or(one.last_modified_at)
 }
 
@@ -196,7 +196,7 @@ fn wrong(
     let shown_here = u32::try_from(problems.len()).unwrap_or_default();
     Item {
         state,
-        since: When::maybe(Some(since(one)), now),
+        since: When::maybe(Some(since(one, state)), now),
         changed: When::maybe(Some(one.last_modified_at).filter(|_| one.earlier), now),
         order: (state, Reverse(summary.problems), one.name.clone()),
         name: shown(&one.name),

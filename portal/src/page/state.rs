@@ -88,6 +88,11 @@ impl State {
         }
     }
 
+    /// Since when that is so, if the report tells: what is so now may have begun with the change.
+    pub(super) fn since(self, last: Option<&Summary>, earlier: bool) -> Option<Timestamp> {
+        last?.since.filter(|_| !earlier || self.is_wrong())
+    }
+
     /// Of what was reported, if anything, on a configuration that is suspended or not.
     pub(super) fn of(summary: Option<&Summary>, suspended: bool) -> Self {
         let Some(summary) = summary else {
@@ -131,11 +136,15 @@ impl State {
         states
     }
 
+    /// Whether it is that of an agent, and so of a cluster.
+    pub(super) fn is_of_agent(self) -> bool {
+        matches!(self, Self::Offline | Self::Connecting)
+    }
+
     /// Of those, what is told in a row: the worst, and that of the agent.
     pub(super) fn told(states: &BTreeSet<Self>) -> Vec<Self> {
-        let agent = |one: &&Self| matches!(one, Self::Offline | Self::Connecting);
         let worst = states.iter().take(1);
-        let agent = states.iter().skip(1).filter(agent);
+        let agent = states.iter().skip(1).filter(|one| one.is_of_agent());
         worst.chain(agent).copied().collect()
     }
 }
