@@ -50,6 +50,7 @@ const GROUP: &str = "/subscriptions/s/resourceGroups/edge";
 /// An agent, by its connections, its token, and what it knows.
 struct Agent {
     http: Client,
+    configuration: String,
     list: String,
     status: String,
     token: String,
@@ -134,6 +135,7 @@ async fn on(
     page(report, engine, &store, &http[0], &url, made.len()).await?;
     rate(report, engine, &http[0], &made).await?;
     waiting(report, engine, &program, &made).await?;
+    news(report, engine, &store, &made).await?;
     program.stop().await
 }
 
@@ -217,7 +219,7 @@ async fn make(
         );
         let body = json!({"properties": {"repositoryUrl": "https://git.example.net/shop.git"}});
         let path = format!("{configuration}?api-version=2023-05-01");
-        let made = put(maker, path, body).await?;
+        let made = put(maker, path.clone(), body).await?;
         let parsed: ClusterId = id.parse()?;
         let principal = store.create_agent(&parsed).await?;
         let token = store.issue_token(principal.id(), None).await?;
@@ -227,6 +229,7 @@ async fn make(
         let list_etag = answer.headers().get(ETAG).context("the list's version")?;
         Ok(Agent {
             http: client(pem)?,
+            configuration: format!("{url}{path}"),
             list_etag: list_etag.to_str()?.to_owned(),
             status: format!("{url}{}", parsed.status_path("shop")),
             etag: made["etag"].as_str().unwrap_or_default().to_owned(),
@@ -409,6 +412,58 @@ async fn list(
         )
         .limit(100.0)
         .aim(100.0)
+        .beside(format!(
+            "of {}; most {:.1}",
+            took.len(),
+            quantile(&took, 1.0)
+        )),
+    );
+    Ok(())
+}
+
+/// How long it takes from a change until the agent that waits for it has it.
+async fn news(
+    report: &mut Report,
+    engine: &str,
+    store: &Store,
+    agents: &Arc<Vec<Agent>>,
+) -> Result<()> {
+    let writer = store
+        .create_principal("dan", &"/subscriptions/s".parse()?, Role::Contributor)
+        .await?;
+    let token = store.issue_token(writer.id(), None).await?;
+    let token = token.context("he is there")?;
+    let mut took = Vec::new();
+    for number in 0..agents.len().min(20) {
+        let all = Arc::clone(agents);
+        let told = tokio::spawn(async move {
+            let agent = &all[number];
+            let request = agent.http.get(&agent.list).bearer_auth(&agent.token);
+            let request = request.header(IF_NONE_MATCH, &agent.list_etag);
+            let status = request.header("prefer", "wait=55").send().await?.status();
+            ensure!(status == StatusCode::OK, "no news: {status}");
+            Ok(Instant::now())
+        });
+        // Until then it waits.
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        ensure!(!told.is_finished(), "one did not wait");
+        let agent = &agents[number];
+        let body = json!({"properties": {"repositoryUrl": "https://git.example.net/other.git"}});
+        let start = Instant::now();
+        let change = agent.http.put(&agent.configuration).json(&body);
+        let answer = change.bearer_auth(token.expose()).send().await?;
+        ensure!(answer.status() == StatusCode::OK, "{}", answer.status());
+        took.push(milliseconds(told.await?? - start));
+    }
+    report.add(
+        Figure::new(
+            "portal",
+            format!("{engine}: from a change until the agent that waits has it, median"),
+            quantile(&took, 0.5),
+            "ms",
+        )
+        .limit(1000.0)
+        .aim(1000.0)
         .beside(format!(
             "of {}; most {:.1}",
             took.len(),
