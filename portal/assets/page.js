@@ -190,7 +190,7 @@ if (events) {
       if (heard) lost ??= new Date();
       heard = false;
       // A proxy or the portal ends one from time to time, and the browser begins another.
-      setTimeout(() => { if (!heard) silent("the portal does not answer."); }, 10000);
+      setTimeout(() => { if (source.readyState === EventSource.CONNECTING) silent("the portal does not answer."); }, 10000);
       if (source.readyState !== EventSource.CLOSED) return;
       // Refused: there are too many, or this one is signed out. Browsers do not try again by themselves.
       show(location.href).then((shown) => { if (shown) silent("too many pages are open."); });

@@ -103,13 +103,10 @@ def minutes(chromium):
     person = chromium.visitor()
     page = person.page
     is_look = lambda answer: answer.request.resource_type == "fetch"
-    looks = []
-    page.on("response", lambda answer: looks.append(answer) if is_look(answer) else None)
     page.clock.install()
-    person.go(world.page_of(*SHOP))
     # The first look is when the events begin.
-    while not looks:
-        page.wait_for_timeout(100)
+    with page.expect_response(is_look):
+        person.go(world.page_of(*SHOP))
     page.clock.run_for(5000)
     with page.expect_response(is_look):
         page.clock.run_for(60000)
@@ -125,9 +122,13 @@ def left(chromium):
     other.get_by_label("Name", exact=True).fill("late")
     third = page.context.new_page()
     third.goto("/clusters")
+    page.clock.install()
     with person.refusal():
         third.get_by_role("button", name="Sign out").click()
         page.locator("#banner", has_text="you are signed out").wait_for()
+        # What is wrong stays what is said of it.
+        page.clock.run_for(15000)
+        page.locator("#banner", has_text="you are signed out").wait_for(timeout=2000)
         person.press("Sign in", "link")
         page.wait_for_url(URL + "/sign-in?then=%2F")
     other.get_by_role("button", name="Create", exact=True).click()
