@@ -6,7 +6,7 @@ mod conflict;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use gitmoor_arm::{
     ConfigurationProperties, FieldError, OperatorParams, OperatorScope, ProtectedChange,
-    ProtectedSettings, with_flags,
+    ProtectedSettings, repository_url, with_flags,
 };
 use serde_json::{Value, json};
 
@@ -146,29 +146,40 @@ impl Form {
 
     /// Whether the repository is reached by SSH, or is meant to be.
     fn is_ssh(&self) -> bool {
-        let http = self.repository.starts_with("http:") || self.repository.starts_with("https:");
+        let url = repository_url(&self.repository);
+        let http = url.is_ok_and(|url| matches!(url.scheme(), "http" | "https"));
         self.has("ssh") || !http
+    }
+
+    /// The secrets of the chosen credentials: the field, what was typed, and what is said when that
+    /// is nothing.
+    fn chosen(&self) -> Vec<(&'static str, &str, &'static str)> {
+        match self.credentials.as_str() {
+            "https" => vec![
+                (
+                    ProtectedSettings::HTTPS_USER,
+                    &self.user,
+                    "a user name is needed",
+                ),
+                (ProtectedSettings::HTTPS_KEY, &self.key, "a token is needed"),
+            ],
+            "ssh" => vec![(
+                ProtectedSettings::SSH_PRIVATE_KEY,
+                &self.private_key,
+                "a private key is needed; without one the cluster makes its own deploy key",
+            )],
+            _ => Vec::new(),
+        }
     }
 
     /// What the chosen credentials need and the form does not have.
     pub(super) fn missing(&self) -> Vec<FieldError> {
-        let fields: &[(&str, &String, &str)] = match self.credentials.as_str() {
-            "https" => &[
-                ("httpsUser", &self.user, "a user name is needed"),
-                ("httpsKey", &self.key, "a token is needed"),
-            ],
-            "ssh" => &[(
-                "sshPrivateKey",
-                &self.private_key,
-                "a private key is needed; without one the cluster makes its own deploy key",
-            )],
-            _ => &[],
-        };
-        let missing = fields.iter().filter(|(_, value, _)| value.is_empty());
+        let chosen = self.chosen().into_iter();
+        let missing = chosen.filter(|(_, text, _)| text.is_empty());
         missing
             .map(|(field, _, message)| FieldError {
-                field: (*field).to_owned(),
-                message: (*message).to_owned(),
+                field: field.to_owned(),
+                message: message.to_owned(),
             })
             .collect()
     }
@@ -233,14 +244,8 @@ impl Form {
             ""
         };
         properties["sshKnownHostsContents"] = json!(BASE64_STANDARD.encode(hosts));
-        let mut secrets: Vec<(&str, &str)> = match self.credentials.as_str() {
-            "https" => vec![
-                (ProtectedSettings::HTTPS_USER, &self.user),
-                (ProtectedSettings::HTTPS_KEY, &self.key),
-            ],
-            "ssh" => vec![(ProtectedSettings::SSH_PRIVATE_KEY, &self.private_key)],
-            _ => Vec::new(),
-        };
+        let chosen = self.chosen().into_iter();
+        let mut secrets: Vec<(&str, &str)> = chosen.map(|(name, text, _)| (name, text)).collect();
         if !self.authorities.is_empty() {
             secrets.push((ProtectedSettings::HTTPS_CA_CERT, &self.authorities));
         }
@@ -309,6 +314,25 @@ mod tests {
     fn parsed(form: &Form, kept: Option<&ConfigurationProperties>) -> PutRequest {
         let body = form.body(kept).to_string();
         PutRequest::parse(body.as_bytes(), ApiVersion::NEWEST).unwrap()
+    }
+
+    #[test]
+    fn known_hosts_are_written_where_the_repository_is_reached_by_ssh() {
+        for (url, written) in [
+            ("ssh://git@git.example.net/shop.git", true),
+            ("git@git.example.net:shop.git", true),
+            ("https://git.example.net/shop.git", false),
+            ("HTTPS://git.example.net/shop.git", false),
+        ] {
+            let properties = ConfigurationProperties {
+                repository_url: Some(url.to_owned()),
+                ..ConfigurationProperties::default()
+            };
+            let mut form = Form::of("shop", &properties, "e");
+            form.known_hosts = "h ssh-ed25519 AAAA\n".to_owned();
+            let hosts = &form.body(None)["properties"]["sshKnownHostsContents"];
+            assert_eq!(hosts != "", written, "{url}: {hosts}");
+        }
     }
 
     #[test]
