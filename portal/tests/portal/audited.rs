@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use gitmoor_arm::OpeningKey;
-use gitmoor_portal::{Store, back_up, identity::Role, restore};
+use gitmoor_portal::{AuditEntry, Store, back_up, identity::Role, restore};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -25,22 +25,23 @@ const ROLES: &str = "Microsoft.Authorization/roleAssignments";
 
 /// The entries since the last look, as who and what.
 struct Look {
-    seen: usize,
+    /// Not how many: what is written at the same time may stand before what was seen.
+    seen: Vec<AuditEntry>,
 }
 
 impl Look {
     async fn of(server: &Server) -> Self {
         Self {
-            seen: log(server, "/").await.len(),
+            seen: log(server, "/").await,
         }
     }
 
     async fn next(&mut self, server: &Server) -> Vec<(String, String)> {
         let log = log(server, "/").await;
-        let new = log[self.seen..].iter();
+        let new = log.iter().filter(|entry| !self.seen.contains(entry));
         let new = new.map(|entry| (entry.by.clone(), entry.action.clone()));
         let new = new.collect();
-        self.seen = log.len();
+        self.seen = log;
         new
     }
 }
