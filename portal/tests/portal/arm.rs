@@ -1,7 +1,7 @@
 //! The ARM API as its clients know it: codes, bodies, paging, case, versions, what is refused.
 
 use reqwest::{Method, StatusCode};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::server::{
     Body, CLUSTER, Caller, OTHER_CLUSTER, Server, VERSION, body, configuration, list_path,
@@ -257,7 +257,7 @@ async fn every_field_at_fault_is_named_at_once() {
         )
         .await;
     assert_eq!(answer.error(), (400, "InvalidRequestContent"));
-    let targets = targets(&answer.body);
+    let targets = answer.targets();
     for field in [
         "name",
         "properties.repositoryUrl",
@@ -281,7 +281,7 @@ async fn a_body_that_is_no_configuration_is_refused() {
     }});
     let answer = alice.put(&path, wrong_types).await;
     assert_eq!(answer.error(), (400, "InvalidRequestContent"));
-    assert_eq!(targets(&answer.body).len(), 5, "{}", answer.text);
+    assert_eq!(answer.targets().len(), 5, "{}", answer.text);
 
     let deep = format!("{{\"properties\":{}", "[".repeat(100_000));
     let bodies: [&[u8]; 9] = [
@@ -455,14 +455,6 @@ async fn puts_at_the_same_time_end_in_one_state_and_one_creation() {
     assert_eq!(answered.map(|(_, body)| body), Some(&last));
 }
 
-fn targets(body: &Value) -> Vec<&str> {
-    let details = body["error"]["details"].as_array().unwrap();
-    details
-        .iter()
-        .map(|detail| detail["target"].as_str().unwrap())
-        .collect()
-}
-
 #[tokio::test]
 async fn all_that_is_wrong_is_said_at_once() {
     let server = Server::start().await;
@@ -470,15 +462,14 @@ async fn all_that_is_wrong_is_said_at_once() {
     let wrong = json!({"properties": {"repositoryUrl": "nonsense", "enableHelmOperator": "yes"}});
     let refused = alice.put(&versioned(CLUSTER, "No_Name"), wrong).await;
     assert_eq!(refused.error(), (400, "InvalidRequestContent"));
-    let details = refused.body["error"]["details"].as_array().unwrap();
-    let mut fields: Vec<_> = details.iter().map(|one| one["target"].as_str()).collect();
+    let mut fields = refused.targets();
     fields.sort_unstable();
     let wanted = [
         "name",
         "properties.enableHelmOperator",
         "properties.repositoryUrl",
     ];
-    assert_eq!(fields, wanted.map(Some), "{}", refused.text);
+    assert_eq!(fields, wanted, "{}", refused.text);
 }
 
 #[tokio::test]

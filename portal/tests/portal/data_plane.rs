@@ -15,7 +15,7 @@ fn with_secrets(settings: &Value) -> Value {
     json!({"properties": {"repositoryUrl": URL, "configurationProtectedSettings": settings}})
 }
 
-async fn secrets_of(agent: &Caller) -> Value {
+pub(super) async fn secrets_of(agent: &Caller) -> Value {
     let (items, _) = agent.pages(&data_plane(CLUSTER)).await;
     items[0]["properties"]["configurationProtectedSettings"].clone()
 }

@@ -298,6 +298,13 @@ impl Answer {
         let code = self.body["error"]["code"].as_str().unwrap_or_default();
         (self.status.as_u16(), code)
     }
+
+    /// The fields that an error names.
+    pub(super) fn targets(&self) -> Vec<&str> {
+        let details = self.body["error"]["details"].as_array().unwrap();
+        let targets = details.iter().map(|one| one["target"].as_str());
+        targets.map(Option::unwrap).collect()
+    }
 }
 
 /// A client that trusts `ca` and nobody else.

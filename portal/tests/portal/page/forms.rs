@@ -5,7 +5,10 @@ use reqwest::StatusCode;
 use serde_json::json;
 
 use super::{
-    super::server::{CLUSTER, SUBSCRIPTION, Server, body, data_plane, versioned},
+    super::{
+        data_plane::secrets_of,
+        server::{CLUSTER, SUBSCRIPTION, Server, body, versioned},
+    },
     browser::Browser,
     reading::reported,
     writing::{contributor, hidden},
@@ -55,12 +58,7 @@ async fn chosen_credentials_are_not_left_empty_and_others_are_kept() {
     let page = ann.post("/create", &form).await;
     assert_eq!(page.status, StatusCode::SEE_OTHER, "{}", page.html);
     let secrets = async || {
-        let (listed, _) = server
-            .agent(CLUSTER)
-            .await
-            .pages(&data_plane(CLUSTER))
-            .await;
-        let settings = &listed[0]["properties"]["configurationProtectedSettings"];
+        let settings = secrets_of(&server.agent(CLUSTER).await).await;
         let names = settings.as_object().unwrap().keys().cloned();
         names.collect::<Vec<_>>()
     };

@@ -9,7 +9,7 @@ use super::{
         Body, CLUSTER, OTHER_CLUSTER, SUBSCRIPTION, Server, body, data_plane, versioned,
     },
     browser::Browser,
-    reading::{compliant, failed, registered, report_of, reported},
+    reading::{compliant, failed, registered, report_of, reported, timeline},
 };
 
 const PAGE: &str = "/clusters/3f1c/edge/connectedClusters/edge-07";
@@ -75,8 +75,7 @@ async fn what_was_reported_before_a_change_is_shown_as_that() {
     report_of(&server, CLUSTER, "shop", failed()).await;
     let html = ann.html(SHOP).await;
     assert!(!html.contains(earlier), "{html}");
-    let (_, timeline) = html.split_once("Timeline").unwrap();
-    let (timeline, _) = timeline.split_once("</ol>").unwrap();
+    let timeline = timeline(&html);
     assert_eq!(timeline.matches("<li").count(), 1, "{timeline}");
     // What was right may not be any more.
     report_of(&server, CLUSTER, "shop", compliant()).await;
@@ -233,8 +232,7 @@ async fn the_timeline_has_an_entry_for_each_state_and_commit_and_not_for_each_st
         report_of(&server, CLUSTER, "shop", report).await;
     }
     let html = ann.html(SHOP).await;
-    let (_, timeline) = html.split_once("Timeline").unwrap();
-    let (timeline, _) = timeline.split_once("</ol>").unwrap();
+    let timeline = timeline(&html);
     assert_eq!(timeline.matches("<li").count(), 2, "{timeline}");
     for text in [
         "2 drifts were put right",

@@ -39,6 +39,12 @@ pub(in super::super) async fn report_of(
     assert_eq!(answer.status, StatusCode::NO_CONTENT, "{}", answer.text);
 }
 
+/// The part of a page that tells what happened in the course of time.
+pub(super) fn timeline(html: &str) -> &str {
+    let (_, timeline) = html.split_once("Timeline").unwrap();
+    timeline.split_once("</ol>").unwrap().0
+}
+
 pub(super) fn failed() -> Value {
     json!({
         "complianceState": "Noncompliant", "messageLevel": "Error",
@@ -120,8 +126,7 @@ async fn a_configuration_shows_all_that_is_known() {
         assert!(html.contains(text), "{text}: {html}");
     }
     // Twice the same is said once.
-    let (_, timeline) = html.split_once("Timeline").unwrap();
-    let (timeline, _) = timeline.split_once("</ol>").unwrap();
+    let timeline = timeline(&html);
     assert_eq!(timeline.matches("<li").count(), 2, "{timeline}");
     let html = browser.html(PAGE).await;
     assert!(html.contains("Noncompliant") && html.contains("8e1f0c7a"));

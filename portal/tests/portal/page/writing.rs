@@ -5,7 +5,10 @@ use reqwest::{Method, StatusCode};
 use serde_json::json;
 
 use super::{
-    super::server::{CLUSTER, SUBSCRIPTION, Server, body, data_plane, versioned},
+    super::{
+        data_plane::secrets_of,
+        server::{CLUSTER, SUBSCRIPTION, Server, body, versioned},
+    },
     browser::Browser,
     reading::reported,
 };
@@ -77,14 +80,7 @@ async fn a_configuration_is_created_edited_suspended_synced_and_deleted() {
     let flags =
         "--git-readonly --git-branch=main '--git-path=prod, base' --sync-garbage-collection";
     assert_eq!(params().await, flags);
-    let secrets = async || {
-        let (listed, _) = server
-            .agent(CLUSTER)
-            .await
-            .pages(&data_plane(CLUSTER))
-            .await;
-        listed[0]["properties"]["configurationProtectedSettings"].clone()
-    };
+    let secrets = async || secrets_of(&server.agent(CLUSTER).await).await;
     // Base64 of what was typed.
     let kept = json!({"httpsUser": "Ym90", "httpsKey": "YS1jYW5hcnktdG9rZW4="});
     assert_eq!(secrets().await, kept);
