@@ -122,7 +122,7 @@ impl Store {
         if !condition.holds(old.as_ref().map(|old| old.desired.etag.as_str())) {
             return Err(PutError::Condition);
         }
-        not_a_part(old.as_ref())?;
+        not_a_part(old.as_ref().map(|old| &old.desired))?;
         let old_settings = find_settings(&self.sealing, &mut transaction, &cluster, &name).await?;
 
         let mut properties = request.properties;
@@ -233,12 +233,12 @@ impl Store {
     ) -> Result<bool, PutError> {
         let (cluster, name) = keys(id);
         let mut transaction = self.database.begin(&cluster).await?;
-        let old = find(&self.sealing, &mut transaction, &cluster, &name).await?;
-        if !condition.holds(old.as_ref().map(|old| old.desired.etag.as_str())) {
+        let old = find_desired(&self.sealing, &mut transaction, &cluster, &name).await?;
+        if !condition.holds(old.as_ref().map(|old| old.etag.as_str())) {
             return Err(PutError::Condition);
         }
         not_a_part(old.as_ref())?;
-        let Some(old) = old.map(|old| old.desired) else {
+        let Some(old) = old else {
             return Ok(false);
         };
         let settings = find_settings(&self.sealing, &mut transaction, &cluster, &name).await?;
@@ -375,8 +375,8 @@ impl Store {
 }
 
 /// A part of a Flux configuration is not written by itself.
-fn not_a_part(old: Option<&WithReport>) -> Result<(), PutError> {
-    let flux = old.and_then(|old| old.desired.flux.as_deref());
+fn not_a_part(old: Option<&Desired>) -> Result<(), PutError> {
+    let flux = old.and_then(|old| old.flux.as_deref());
     flux.map_or(Ok(()), |flux| Err(PutError::Part(flux.to_owned())))
 }
 
@@ -392,7 +392,7 @@ pub(super) fn length<T: AsRef<[u8]>>(column: Option<T>) -> usize {
     column.map_or(0, |value| value.as_ref().len())
 }
 
-pub(super) async fn find(
+async fn find(
     sealing: &Sealing,
     connection: &mut AnyConnection,
     cluster: &str,
@@ -410,6 +410,26 @@ pub(super) async fn find(
     .fetch_optional(connection)
     .await?
     .map(|row| WithReport::read(sealing, &row))
+    .transpose()
+}
+
+/// The same without its report, which can be of some MiB.
+pub(super) async fn find_desired(
+    sealing: &Sealing,
+    connection: &mut AnyConnection,
+    cluster: &str,
+    name: &str,
+) -> Result<Option<Desired>, StoreError> {
+    sqlx::query(concat!(
+        "SELECT ",
+        desired_columns!(),
+        " FROM configuration c WHERE c.cluster = $1 AND c.name = $2"
+    ))
+    .bind(cluster)
+    .bind(name)
+    .fetch_optional(connection)
+    .await?
+    .map(|row| Desired::read(sealing, &row))
     .transpose()
 }
 

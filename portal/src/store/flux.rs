@@ -96,7 +96,9 @@ impl Store {
             && old.properties == properties
             && *old_settings == settings
         {
-            return Ok(FluxWritten::Replaced(old.clone()));
+            let mut same = old.clone();
+            same.parts = self.parts(&mut transaction, &cluster, &name).await?.0;
+            return Ok(FluxWritten::Replaced(same));
         }
         let now = Timestamp::now();
         let mut record = FluxRecord {
@@ -149,7 +151,11 @@ impl Store {
         let (cluster, name) = keys(id);
         let mut connection = self.database.readers.acquire().await?;
         let found = self.find_flux(&mut connection, &cluster, &name).await?;
-        Ok(found.map(|(record, _)| record))
+        let Some((mut record, _)) = found else {
+            return Ok(None);
+        };
+        record.parts = self.parts(&mut connection, &cluster, &name).await?.0;
+        Ok(Some(record))
     }
 
     /// Deletes it with its parts; whether there was one.

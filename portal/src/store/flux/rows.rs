@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::{FluxPart, FluxRecord};
 use crate::store::{
     Store, StoreError, Summary,
-    configurations::{find, find_settings, length, write, write_settings},
+    configurations::{find_desired, find_settings, length, write, write_settings},
     rows::{self, Desired, broken, identity, row_key, timestamp},
 };
 
@@ -28,6 +28,7 @@ pub(super) use flux_columns;
 const MAX_REPORTS: usize = 4 * 1024 * 1024;
 
 impl Store {
+    /// The Flux configuration, its parts not yet read.
     pub(super) async fn find_flux(
         &self,
         connection: &mut AnyConnection,
@@ -41,12 +42,9 @@ impl Store {
         ))
         .bind(cluster)
         .bind(name)
-        .fetch_optional(&mut *connection)
+        .fetch_optional(connection)
         .await?;
-        let Some(row) = row else { return Ok(None) };
-        let (mut record, settings) = self.read_flux(&row)?;
-        record.parts = self.parts(connection, cluster, name).await?.0;
-        Ok(Some((record, settings)))
+        row.map(|row| self.read_flux(&row)).transpose()
     }
 
     pub(super) fn read_flux(
@@ -184,9 +182,9 @@ impl Store {
         for (part, mut properties) in desired {
             let secrets = properties.configuration_protected_settings.take();
             let secrets = secrets.unwrap_or_default();
-            let old = find(&self.sealing, connection, cluster, &part).await?;
+            let old = find_desired(&self.sealing, connection, cluster, &part).await?;
             if let Some(old) = &old
-                && old.desired.properties == properties
+                && old.properties == properties
                 && find_settings(&self.sealing, connection, cluster, &part).await? == secrets
             {
                 continue;
@@ -228,8 +226,8 @@ impl Store {
             let message = match id.cluster().configuration(&part) {
                 Err(error) => format!("it can have no id: {error}"),
                 Ok(_) => {
-                    let found = find(&self.sealing, connection, cluster, &part).await?;
-                    if found.is_none_or(|found| found.desired.flux.as_deref() == Some(name)) {
+                    let found = find_desired(&self.sealing, connection, cluster, &part).await?;
+                    if found.is_none_or(|found| found.flux.as_deref() == Some(name)) {
                         continue;
                     }
                     format!("there is a sourceControlConfiguration `{part}` already")
