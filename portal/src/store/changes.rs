@@ -21,9 +21,11 @@ use super::{Store, StoreError, database::Engine, location::Place};
 
 /// The channels of PostgreSQL, before the directory's id: another schema of the same database has its
 /// own. What is told is the cluster, in lower case, or nothing for all of them. The second is of what
-/// only people look at, the third of nothing: whoever hears it knows that it still hears.
+/// only people look at, the third of clusters and groups that were deleted, the last of nothing:
+/// whoever hears it knows that it still hears.
 const CHANNEL: &str = "gitmoor_configurations";
 const SHOWN_CHANNEL: &str = "gitmoor_shown";
+const GONE_CHANNEL: &str = "gitmoor_gone";
 const HEARTBEAT_CHANNEL: &str = "gitmoor_heartbeat";
 
 /// How often each portal says something on that one. A connection that is half open would else look
@@ -54,6 +56,9 @@ pub(super) enum Told {
     Desired(String),
     /// People alone.
     Shown(String),
+    /// The same as of what is desired, and when its agent called is forgotten: the cluster is deleted,
+    /// or this group with all its clusters.
+    Gone(String),
 }
 
 /// Those who wait, by cluster, and those who look at a page.
@@ -183,18 +188,16 @@ impl Store {
         mut transaction: Transaction<'static, Any>,
         told: Told,
     ) -> Result<(), StoreError> {
-        let (channel, cluster) = match &told {
+        let (channel, of) = match &told {
             Told::Desired(cluster) => (CHANNEL, cluster),
             Told::Shown(cluster) => (SHOWN_CHANNEL, cluster),
+            Told::Gone(scope) => (GONE_CHANNEL, scope),
         };
-        self.notify(&mut transaction, channel, cluster).await?;
-        let changes = Arc::clone(&self.changes);
+        self.notify(&mut transaction, channel, of).await?;
+        let store = self.clone();
         let committed = tokio::spawn(async move {
             transaction.commit().await?;
-            match told {
-                Told::Desired(cluster) => changes.tell(&cluster),
-                Told::Shown(cluster) => changes.show(News::Cluster(cluster)),
-            }
+            store.hear(told);
             Ok(())
         });
         committed
@@ -202,16 +205,29 @@ impl Store {
             .unwrap_or_else(|_| Err(sqlx::Error::WorkerCrashed.into()))
     }
 
+    fn hear(&self, told: Told) {
+        match told {
+            Told::Desired(cluster) => self.changes.tell(&cluster),
+            Told::Shown(cluster) => self.changes.show(News::Cluster(cluster)),
+            Told::Gone(scope) => {
+                self.forget_seen(&scope);
+                // Nobody is told which clusters a group had.
+                let cluster = scope.parse::<ClusterId>().is_ok();
+                self.changes.tell(if cluster { &scope } else { "" });
+            }
+        }
+    }
+
     async fn notify(
         &self,
         connection: &mut AnyConnection,
         channel: &str,
-        cluster: &str,
+        of: &str,
     ) -> Result<(), sqlx::Error> {
         if self.database.engine == Engine::Postgres {
             sqlx::query("SELECT pg_notify($1, $2)")
                 .bind(self.channel(channel))
-                .bind(cluster)
+                .bind(of)
                 .execute(connection)
                 .await?;
         }
@@ -262,8 +278,10 @@ impl Store {
     async fn listen(&self, url: &str, heartbeat: Duration) -> Result<(), sqlx::Error> {
         let silence = heartbeat * MISSED_HEARTBEATS;
         let silent = || sqlx::Error::Io(io::ErrorKind::TimedOut.into());
-        let (desired, shown) = (self.channel(CHANNEL), self.channel(SHOWN_CHANNEL));
-        let channels = [&desired, &shown, &self.channel(HEARTBEAT_CHANNEL)];
+        let [desired, shown, gone, heartbeat] =
+            [CHANNEL, SHOWN_CHANNEL, GONE_CHANNEL, HEARTBEAT_CHANNEL]
+                .map(|name| self.channel(name));
+        let channels = [&desired, &shown, &gone, &heartbeat];
         let connected = async {
             let mut listener = PgListener::connect(url).await?;
             listener
@@ -281,13 +299,13 @@ impl Store {
                 let Some(told) = told.unwrap_or_else(|_| Err(silent()))? else {
                     break;
                 };
-                if told.channel() == desired {
-                    // Perhaps it is gone; an agent that is still there calls when it is told.
-                    self.forget_seen(told.payload());
-                    self.changes.tell(told.payload());
-                } else if told.channel() == shown {
-                    let cluster = told.payload().to_owned();
-                    self.changes.show(News::Cluster(cluster));
+                let (channel, of) = (told.channel(), told.payload().to_owned());
+                if channel == desired {
+                    self.hear(Told::Desired(of));
+                } else if channel == shown {
+                    self.hear(Told::Shown(of));
+                } else if channel == gone {
+                    self.hear(Told::Gone(of));
                 }
             }
         }

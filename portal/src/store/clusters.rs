@@ -259,7 +259,8 @@ impl Store {
                 .await?;
         }
         if old.is_none() && deleted.values().all(|ids| *ids == json!([])) {
-            transaction.commit().await?;
+            // Perhaps it was seen.
+            self.commit(transaction, Told::Gone(key)).await?;
             return Ok(Some(false));
         }
         let mut before = old
@@ -276,8 +277,7 @@ impl Store {
             after: None,
         };
         change.record(&self.sealing, &mut transaction).await?;
-        self.commit(transaction, Told::Desired(key.clone())).await?;
-        self.forget_seen(&key);
+        self.commit(transaction, Told::Gone(key)).await?;
         Ok(Some(true))
     }
 

@@ -214,7 +214,8 @@ impl Store {
             .execute(&mut *transaction)
             .await?;
         if is_empty {
-            transaction.commit().await?;
+            // Perhaps a cluster of it was seen.
+            self.commit(transaction, Told::Gone(scope)).await?;
             return Ok(false);
         }
         let change = Change {
@@ -225,10 +226,7 @@ impl Store {
             after: None,
         };
         change.record(&self.sealing, &mut transaction).await?;
-        // Nobody is told which clusters there were.
-        self.commit(transaction, Told::Desired(String::new()))
-            .await?;
-        self.forget_seen("");
+        self.commit(transaction, Told::Gone(scope)).await?;
         Ok(true)
     }
 }

@@ -160,19 +160,17 @@ impl Store {
         Ok(all)
     }
 
-    /// Forgets those who called, of a cluster that is gone; of any, when it is empty. Whoever still
+    /// Forgets those who called, of a cluster or a group, in lower case, that is gone. Whoever still
     /// calls is seen again.
-    pub(super) fn forget_seen(&self, cluster: &str) {
-        let mut seen = self.presence.lock();
+    pub(super) fn forget_seen(&self, scope: &str) {
+        let stays = |cluster: &str| {
+            let below = cluster.strip_prefix(scope);
+            !below.is_some_and(|below| below.is_empty() || below.starts_with('/'))
+        };
+        self.presence.lock().retain(|cluster, _| stays(cluster));
         let last = &self.presence.last;
         let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
-        if cluster.is_empty() {
-            seen.clear();
-            last.clear();
-        } else {
-            seen.remove(cluster);
-            last.remove(cluster);
-        }
+        last.retain(|cluster, _| stays(cluster));
     }
 
     /// Writes what was seen. What fails is kept for the next time.

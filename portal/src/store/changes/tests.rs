@@ -13,6 +13,9 @@ use tokio::{
 use super::*;
 use crate::store::{
     Location,
+    audit::By,
+    configurations::Condition,
+    presence::Said,
     tests::{CLUSTER, each_engine, open},
 };
 
@@ -129,4 +132,93 @@ async fn nobody_who_waits_leaves_anything_behind() {
     assert!(store.changes.waiting().is_empty());
     wait(Duration::from_millis(10)).await.unwrap();
     assert!(store.changes.waiting().is_empty());
+}
+
+/// Listens to the other portals, from now on.
+async fn follow(store: &Store) -> tokio::task::JoinHandle<()> {
+    let mut news = store.news();
+    let following = store.clone();
+    let follows = tokio::spawn(async move { following.follow_changes().await });
+    if store.database.engine == Engine::Postgres {
+        // So it says when it hears.
+        assert_eq!(
+            within(news.recv()).await.unwrap(),
+            News::Cluster(String::new())
+        );
+    }
+    follows
+}
+
+async fn seen(store: &Store) -> Vec<String> {
+    let summaries = store.summaries().await.unwrap();
+    summaries.iter().map(|one| one.id.to_string()).collect()
+}
+
+#[tokio::test]
+async fn a_change_of_what_is_desired_loses_no_call_of_an_agent() {
+    for place in each_engine() {
+        let store = open(&place).await;
+        store.saw(&CLUSTER.parse().unwrap(), Said::default());
+        let follows = follow(&store).await;
+        let mut news = store.news();
+        let cluster = CLUSTER.to_ascii_lowercase();
+        let transaction = store.database.begin(&cluster).await.unwrap();
+        let told = Told::Desired(cluster.clone());
+        store.commit(transaction, told).await.unwrap();
+        // PostgreSQL tells also the one who wrote.
+        let times = match store.database.engine {
+            Engine::Sqlite => 1,
+            Engine::Postgres => 2,
+        };
+        for _ in 0..times {
+            let heard = within(news.recv()).await.unwrap();
+            assert_eq!(heard, News::Cluster(cluster.clone()));
+        }
+        assert_eq!(seen(&store).await, [CLUSTER]);
+        follows.abort();
+    }
+}
+
+#[tokio::test]
+async fn a_deleted_cluster_that_was_only_seen_stays_away_at_every_portal() {
+    let [sqlite, postgres] = each_engine();
+    let by = By::named("test");
+    let other = CLUSTER.replace("/edge/", "/edge-2/");
+    for (place, of_group) in [
+        (&sqlite, false),
+        (&sqlite, true),
+        (&postgres, false),
+        (&postgres, true),
+    ] {
+        let deletes = open(place).await;
+        // Of an SQLite file there is one portal.
+        let hears = match deletes.database.engine {
+            Engine::Sqlite => deletes.clone(),
+            Engine::Postgres => open(place).await,
+        };
+        for store in [&deletes, &hears] {
+            store.saw(&CLUSTER.parse().unwrap(), Said::default());
+            store.saw(&other.parse().unwrap(), Said::default());
+        }
+        let follows = follow(&hears).await;
+        let mut news = hears.news();
+        let told = if of_group {
+            let group = "/subscriptions/3f1c/resourceGroups/edge".parse().unwrap();
+            assert!(!deletes.delete_group(&group, &by).await.unwrap());
+            String::new()
+        } else {
+            let id = CLUSTER.parse().unwrap();
+            let all = Condition::default();
+            let deleted = deletes.delete_cluster(&id, &by, &all).await.unwrap();
+            assert_eq!(deleted, Some(false));
+            CLUSTER.to_ascii_lowercase()
+        };
+        assert_eq!(within(news.recv()).await.unwrap(), News::Cluster(told));
+        for store in [&deletes, &hears] {
+            assert_eq!(seen(store).await, [other.as_str()]);
+            store.write_presence().await;
+            assert_eq!(seen(store).await, [other.as_str()]);
+        }
+        follows.abort();
+    }
 }
