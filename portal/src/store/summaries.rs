@@ -268,22 +268,29 @@ impl Store {
              (SELECT 1 FROM summary u WHERE u.cluster = s.cluster AND u.name = s.name)";
         let missing = sqlx::query(MISSING);
         for row in missing.fetch_all(&self.database.readers).await? {
-            let (cluster, name): (String, String) = (row.try_get("cluster")?, row.try_get("name")?);
-            let mut transaction = self.database.begin(&cluster).await?;
-            let status = sqlx::query("SELECT report FROM status WHERE cluster = $1 AND name = $2")
-                .bind(&cluster)
-                .bind(&name)
-                .fetch_optional(&mut *transaction)
+            self.summarise_one(row.try_get("cluster")?, row.try_get("name")?)
                 .await?;
-            let Some(status) = status else { continue };
-            let key = rows::row_key(&cluster, &name);
-            let report = self
-                .sealing
-                .read("report", &key, status.try_get("report")?)?;
-            let summary = Summary::of(&report);
-            put(&self.sealing, &mut transaction, &cluster, &name, &summary).await?;
-            transaction.commit().await?;
         }
+        Ok(())
+    }
+
+    /// Writes the summary of a report, if there is still none: perhaps another came meanwhile.
+    async fn summarise_one(&self, cluster: &str, name: &str) -> Result<(), StoreError> {
+        let mut transaction = self.database.begin(cluster).await?;
+        let status = sqlx::query(
+            "SELECT report FROM status WHERE cluster = $1 AND name = $2 AND NOT EXISTS \
+             (SELECT 1 FROM summary WHERE cluster = $1 AND name = $2)",
+        )
+        .bind(cluster)
+        .bind(name)
+        .fetch_optional(&mut *transaction)
+        .await?;
+        let Some(status) = status else { return Ok(()) };
+        let key = rows::row_key(cluster, name);
+        let report = status.try_get("report")?;
+        let summary = Summary::of(&self.sealing.read("report", &key, report)?);
+        put(&self.sealing, &mut transaction, cluster, name, &summary).await?;
+        transaction.commit().await?;
         Ok(())
     }
 
@@ -381,3 +388,6 @@ pub(super) async fn find(
     row.map(|row| sealing.read("summary", &key, row.try_get("summary")?))
         .transpose()
 }
+
+#[cfg(test)]
+mod tests;
