@@ -277,17 +277,24 @@ async fn what_large_reports_say_is_told_in_full_as_far_as_there_is_room() {
         properties["sourceSyncedCommitId"],
         format!("main/{REVISION}")
     );
-    let told = |part: &str| {
-        let statuses = properties["statuses"].as_array().unwrap();
+    let told = |shown: &Value, part: &str| {
+        let statuses = shown["properties"]["statuses"].as_array().unwrap();
         let of = statuses
             .iter()
             .filter(|one| one["appliedBy"]["name"] == part);
         of.count()
     };
-    assert_eq!(told("blue--a"), 100);
-    assert_eq!(told("blue--c"), 3);
+    assert_eq!(told(&shown.body, "blue--a"), 100);
+    assert_eq!(told(&shown.body, "blue--c"), 3);
     let listed = alice.get(&format!("{}?{FLUX}", list())).await;
     assert_eq!(listed.body["value"], json!([shown.body]));
+    // What was reported before a change takes no room.
+    let patch = json!({"properties": {"kustomizations": {"a": {"path": "other"}}}});
+    let patched = alice.send(Method::PATCH, &flux("blue"), patch).await;
+    assert_eq!(patched.status, StatusCode::OK, "{}", patched.text);
+    let shown = alice.get(&flux("blue")).await;
+    assert_eq!(told(&shown.body, "blue--b"), 100);
+    assert_eq!(told(&shown.body, "blue--c"), 100);
 }
 
 #[tokio::test]

@@ -93,14 +93,14 @@ impl Store {
             let name: String = row.try_get("name")?;
             let key = row_key(cluster, &name);
             let summary: Option<&[u8]> = row.try_get("summary")?;
-            let report: Option<&[u8]> = row.try_get("report")?;
-            let report = report.filter(|report| bytes + report.len() <= MAX_REPORTS);
-            bytes += length(report);
             let summary = summary.map(|summary| self.sealing.read("summary", &key, summary));
             let etag: &str = row.try_get("etag")?;
             let now = |summary: &Summary| !summary.is_earlier(etag);
             let summary = summary.transpose()?.filter(now);
-            let report = report.filter(|_| summary.is_some());
+            let report: Option<&[u8]> = row.try_get("report")?;
+            let report =
+                report.filter(|report| summary.is_some() && bytes + report.len() <= MAX_REPORTS);
+            bytes += length(report);
             let report = report.map(|report| self.sealing.read("report", &key, report));
             parts.push(FluxPart {
                 report: report.transpose()?,
