@@ -140,7 +140,9 @@ impl Store {
             return Ok(None);
         };
         let mut group = old.clone();
-        if let Some(tags) = tags {
+        if let Some(tags) = tags
+            && tags != old.tags
+        {
             group.tags = tags;
             self.write_group(&mut transaction, &group, Some(&old), by)
                 .await?;

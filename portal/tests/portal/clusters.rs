@@ -389,6 +389,23 @@ async fn a_cluster_that_is_put_as_it_was_is_left_as_it_is() {
 }
 
 #[tokio::test]
+async fn a_group_whose_tags_are_as_they_were_is_left_as_it_is() {
+    let server = Server::start().await;
+    let alice = with_group(&server).await;
+    let group = format!("{GROUP}?{VERSION}");
+    for _ in 0..2 {
+        let tags = Body::Json(json!({"tags": {"site": "oslo"}}));
+        let patched = alice.send(Method::PATCH, &group, tags).await;
+        assert_eq!(patched.status, StatusCode::OK, "{}", patched.text);
+        assert_eq!(patched.body["tags"], json!({"site": "oslo"}));
+    }
+    let scope = GROUP.parse().unwrap();
+    let log = server.store.audit(&scope, Timestamp::NEVER, 100).await;
+    // That it was made, and that it was tagged.
+    assert_eq!(log.unwrap().len(), 2);
+}
+
+#[tokio::test]
 async fn a_cluster_has_no_extensions() {
     let server = Server::start().await;
     let alice = server.contributor().await;
