@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::{
     providers::{self, CLUSTER_VERSIONS, EXTENSION_VERSIONS, Provider},
     refusal::Refusal,
+    roles::{ASSIGNMENT_VERSIONS, DEFINITION_VERSIONS},
 };
 use crate::identity::Scope;
 
@@ -279,8 +280,20 @@ impl Route {
             Self::Extensions(_) | Self::UnderWay(_) | Self::ExtensionUnderWay(..) => {
                 EXTENSION_VERSIONS
             }
+            Self::RoleAssignments(_) | Self::RoleAssignment(..) => ASSIGNMENT_VERSIONS,
+            Self::RoleDefinitions(_) | Self::RoleDefinition(..) => DEFINITION_VERSIONS,
             Self::Operations(provider) => provider.operation_versions(),
-            _ => &[],
+            Self::Subscriptions
+            | Self::Subscription(_)
+            | Self::Tenants
+            | Self::Providers(_)
+            | Self::Provider(..)
+            | Self::Registration(..)
+            | Self::Groups(_)
+            | Self::Group(_)
+            | Self::Resources(_)
+            | Self::Desired(_)
+            | Self::Status(_) => &[],
         }
     }
 

@@ -2,6 +2,7 @@
 
 use reqwest::{Method, StatusCode};
 use serde_json::json;
+use uuid::Uuid;
 
 use super::server::{
     Body, CLUSTER, Caller, OTHER_CLUSTER, Server, VERSION, body, configuration, list_path,
@@ -372,7 +373,8 @@ async fn an_answer_names_the_versions_of_its_own_type() {
     let server = Server::start().await;
     let alice = server.contributor().await;
     let below = format!("{CLUSTER}/providers/Microsoft.KubernetesConfiguration");
-    let operation = "/operations/0a1b";
+    let roles = format!("{CLUSTER}/providers/Microsoft.Authorization");
+    let (operation, role) = ("/operations/0a1b", Uuid::new_v4());
     for (path, newest) in [
         (CLUSTER.to_owned(), Some("2026-05-01")),
         (format!("{below}/fluxConfigurations"), Some("2025-04-01")),
@@ -382,6 +384,19 @@ async fn an_answer_names_the_versions_of_its_own_type() {
         ),
         (format!("{below}/extensions"), Some("2025-03-01")),
         (list_path(CLUSTER), Some(VERSION)),
+        (format!("{roles}/roleAssignments"), Some("2022-04-01")),
+        (
+            format!("{roles}/roleAssignments/{role}"),
+            Some("2022-04-01"),
+        ),
+        (
+            format!("{roles}/roleDefinitions"),
+            Some("2022-05-01-preview"),
+        ),
+        (
+            format!("{roles}/roleDefinitions/{role}"),
+            Some("2022-05-01-preview"),
+        ),
         ("/subscriptions".to_owned(), None),
         ("/metadata/endpoints".to_owned(), None),
         ("/nothing".to_owned(), None),
