@@ -18,6 +18,11 @@ use crate::identity::Scope;
 const CONFIGURATIONS: &str =
     "/providers/Microsoft.KubernetesConfiguration/sourceControlConfigurations";
 
+/// The providers in patterns, which stand in small letters.
+const AUTHORIZATION: &str = "microsoft.authorization";
+const KUBERNETES_CONFIGURATION: &str = "microsoft.kubernetesconfiguration";
+const KUBERNETES: &str = "microsoft.kubernetes";
+
 /// What the path of a tenant is when it is not its id: what a client takes for a directory of the
 /// caller's own, and then asks no one else.
 const ADFS: &str = "adfs";
@@ -146,32 +151,18 @@ impl Route {
         let lower = path.to_ascii_lowercase();
         let words: Vec<&str> = lower.split('/').skip(1).collect();
         match words[..] {
-            [
-                ..,
-                "providers",
-                "microsoft.authorization",
-                "roleassignments",
-            ] => above(&path, 3).map(Self::RoleAssignments),
-            [
-                ..,
-                "providers",
-                "microsoft.authorization",
-                "roleassignments",
-                id,
-            ] => Ok(Self::RoleAssignment(above(&path, 4)?, guid(id)?)),
-            [
-                ..,
-                "providers",
-                "microsoft.authorization",
-                "roledefinitions",
-            ] => above(&path, 3).map(Self::RoleDefinitions),
-            [
-                ..,
-                "providers",
-                "microsoft.authorization",
-                "roledefinitions",
-                id,
-            ] => Ok(Self::RoleDefinition(above(&path, 4)?, guid(id)?)),
+            [.., "providers", AUTHORIZATION, "roleassignments"] => {
+                above(&path, 3).map(Self::RoleAssignments)
+            }
+            [.., "providers", AUTHORIZATION, "roleassignments", id] => {
+                Ok(Self::RoleAssignment(above(&path, 4)?, guid(id)?))
+            }
+            [.., "providers", AUTHORIZATION, "roledefinitions"] => {
+                above(&path, 3).map(Self::RoleDefinitions)
+            }
+            [.., "providers", AUTHORIZATION, "roledefinitions", id] => {
+                Ok(Self::RoleDefinition(above(&path, 4)?, guid(id)?))
+            }
             ["subscriptions"] => Ok(Self::Subscriptions),
             ["tenants"] => Ok(Self::Tenants),
             ["providers", name, "operations"] => provider(name).map(Self::Operations),
@@ -197,7 +188,7 @@ impl Route {
                 "subscriptions",
                 _,
                 "providers",
-                "microsoft.kubernetes",
+                KUBERNETES,
                 "connectedclusters",
             ] => scope(&path, 2).map(Self::Clusters),
             [
@@ -206,53 +197,47 @@ impl Route {
                 "resourcegroups",
                 _,
                 "providers",
-                "microsoft.kubernetes",
+                KUBERNETES,
                 "connectedclusters",
             ] => scope(&path, 4).map(Self::Clusters),
-            [_, _, _, _, _, "microsoft.kubernetes", _, _] => cluster(&path).map(Self::Cluster),
+            [_, _, _, _, _, KUBERNETES, _, _] => cluster(&path).map(Self::Cluster),
+            [.., "providers", KUBERNETES_CONFIGURATION, "extensions"] => {
+                cluster(before(&path, 3)).map(Self::Extensions)
+            }
+            [.., "providers", KUBERNETES_CONFIGURATION, "operations"] => {
+                cluster(before(&path, 3)).map(Self::UnderWay)
+            }
             [
                 ..,
                 "providers",
-                "microsoft.kubernetesconfiguration",
-                "extensions",
-            ] => cluster(first(&path, 8)).map(Self::Extensions),
-            [
-                ..,
-                "providers",
-                "microsoft.kubernetesconfiguration",
-                "operations",
-            ] => cluster(first(&path, 8)).map(Self::UnderWay),
-            [
-                ..,
-                "providers",
-                "microsoft.kubernetesconfiguration",
+                KUBERNETES_CONFIGURATION,
                 "extensions",
                 _,
                 "operations",
                 id,
-            ] => cluster(first(&path, 8)).map(|of| Self::ExtensionUnderWay(of, id.to_owned())),
+            ] => cluster(before(&path, 6)).map(|of| Self::ExtensionUnderWay(of, id.to_owned())),
             [
                 ..,
                 "providers",
-                "microsoft.kubernetesconfiguration",
+                KUBERNETES_CONFIGURATION,
                 "fluxconfigurations",
                 _,
                 "operations",
                 id,
-            ] => first(&path, 12)
+            ] => before(&path, 2)
                 .parse()
                 .map(|of| Self::FluxUnderWay(of, id.to_owned()))
                 .map_err(|error| Refusal::no_route(&error)),
             [
                 ..,
                 "providers",
-                "microsoft.kubernetesconfiguration",
+                KUBERNETES_CONFIGURATION,
                 "fluxconfigurations",
-            ] => cluster(first(&path, 8)).map(Self::FluxConfigurations),
+            ] => cluster(before(&path, 3)).map(Self::FluxConfigurations),
             [
                 ..,
                 "providers",
-                "microsoft.kubernetesconfiguration",
+                KUBERNETES_CONFIGURATION,
                 "fluxconfigurations",
                 _,
             ] => path
@@ -343,9 +328,10 @@ fn scope(path: &str, parts: usize) -> Result<Scope, Refusal> {
 
 /// The scope that a path names before its last parts.
 fn above(path: &str, parts: usize) -> Result<Scope, Refusal> {
-    let start = path.rmatch_indices('/').nth(parts - 1);
-    let scope = start.map_or("", |(start, _)| &path[..start]);
-    let scope = if scope.is_empty() { "/" } else { scope };
+    let scope = match before(path, parts) {
+        "" => "/",
+        scope => scope,
+    };
     scope.parse().map_err(|error| Refusal::no_route(&error))
 }
 
@@ -366,6 +352,12 @@ fn first(path: &str, parts: usize) -> &str {
     end.map_or(path, |(end, _)| &path[..end])
 }
 
+/// What a path has before its last parts.
+fn before(path: &str, parts: usize) -> &str {
+    let start = path.rmatch_indices('/').nth(parts - 1);
+    start.map_or("", |(start, _)| &path[..start])
+}
+
 fn strip_prefix<'a>(text: &'a str, prefix: &str) -> Option<&'a str> {
     let (head, rest) = text.split_at_checked(prefix.len())?;
     head.eq_ignore_ascii_case(prefix).then_some(rest)
@@ -383,6 +375,7 @@ mod tests {
     const CLUSTER: &str =
         "/subscriptions/s/resourceGroups/g(1)/providers/Microsoft.Kubernetes/connectedClusters/c";
 
+    const OWN: &str = "/providers/Microsoft.KubernetesConfiguration";
     const ROLES: &str = "/providers/Microsoft.Authorization/role";
     const NAME: Uuid = Uuid::from_u128(0xabcdef);
 
@@ -531,6 +524,16 @@ mod tests {
             &format!("{CLUSTER}{CONFIGURATIONS}/%ff"),
             &format!("{CLUSTER}/providers/Microsoft.KubernetesConfiguration/privateLinkScopes"),
             &format!("{CLUSTER}/a/b{ROLES}Assignments"),
+            &format!("{CLUSTER}/a/b{OWN}/extensions"),
+            &format!("{CLUSTER}/a/b{OWN}/operations"),
+            &format!("{CLUSTER}/a/b{OWN}/extensions/x/operations/y"),
+            &format!("{CLUSTER}/a/b{OWN}/fluxConfigurations"),
+            &format!("{CLUSTER}/a/b{OWN}/fluxConfigurations/x"),
+            &format!("{CLUSTER}/a/b{OWN}/fluxConfigurations/x/operations/y"),
+            &format!(
+                "{CLUSTER}{OWN}/fluxConfigurations/x/a/b{OWN}/fluxConfigurations/y/operations/z"
+            ),
+            &format!("{OWN}/extensions"),
             &format!("/subscriptions{ROLES}Assignments/{NAME}"),
             &format!("{CLUSTER}{ROLES}Assignments/{}", NAME.simple()),
             &format!("{CLUSTER}{ROLES}Assignments/x"),
