@@ -8,20 +8,30 @@ use std::{
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use uuid::Uuid;
 
-/// Those who hold nothing are looked for when there are so many.
+/// Those who hold nothing are looked for when there are so many, or twice as many as the last time
+/// held something: each time reads all of them.
 const MANY: usize = 4096;
 
 /// The same number of places for each principal.
 pub(super) struct Shares {
     each: usize,
-    of: Mutex<HashMap<Uuid, Arc<Semaphore>>>,
+    of: Mutex<Places>,
+}
+
+struct Places {
+    of: HashMap<Uuid, Arc<Semaphore>>,
+    /// When those who hold nothing are looked for again.
+    many: usize,
 }
 
 impl Shares {
     pub(super) fn new(each: usize) -> Self {
         Self {
             each,
-            of: Mutex::default(),
+            of: Mutex::new(Places {
+                of: HashMap::new(),
+                many: MANY,
+            }),
         }
     }
 
@@ -37,9 +47,11 @@ impl Shares {
     }
 
     fn of(&self, principal: Uuid) -> Arc<Semaphore> {
-        let mut of = self.of.lock().unwrap_or_else(PoisonError::into_inner);
-        if of.len() >= MANY {
+        let mut places = self.of.lock().unwrap_or_else(PoisonError::into_inner);
+        let Places { of, many } = &mut *places;
+        if of.len() >= *many {
             of.retain(|_, places| Arc::strong_count(places) > 1);
+            *many = MANY.max(2 * of.len());
         }
         let places = of.entry(principal);
         Arc::clone(places.or_insert_with(|| Arc::new(Semaphore::new(self.each))))
@@ -59,8 +71,25 @@ mod tests {
             assert!(shares.try_take(Uuid::new_v4()).is_some());
         }
         assert!(shares.try_take(alice).is_none());
-        assert!(shares.of.lock().unwrap().len() < 3);
+        assert!(shares.of.lock().unwrap().of.len() < 3);
         drop(held);
         assert!(shares.try_take(alice).is_some());
+    }
+
+    #[test]
+    fn those_who_hold_nothing_are_not_looked_for_at_each_call_of_many_who_do() {
+        let shares = Shares::new(1);
+        let known = || shares.of.lock().unwrap().of.len();
+        let take = || shares.try_take(Uuid::new_v4()).unwrap();
+        let held: Vec<_> = (0..MANY).map(|_| take()).collect();
+        for _ in 0..3 {
+            take();
+        }
+        assert_eq!(known(), MANY + 3);
+        drop(held);
+        for _ in 0..MANY {
+            take();
+        }
+        assert!(known() < MANY, "{}", known());
     }
 }
