@@ -17,6 +17,9 @@ pub(super) const RESOURCES: [&str; 6] = [
 /// What groups can be looked for by.
 pub(super) const GROUPS: [&str; 2] = [TAG_NAME, TAG_VALUE];
 
+/// What role definitions can be looked for by.
+pub(super) const DEFINITIONS: [&str; 2] = ["roleName", "type"];
+
 const TAG_NAME: &str = "tagName";
 const TAG_VALUE: &str = "tagValue";
 
@@ -32,23 +35,14 @@ impl Filter {
     }
 
     fn parse(text: &str, names: &[&'static str]) -> Option<Self> {
-        let mut terms = Vec::new();
-        let mut rest = text.trim();
-        while !rest.is_empty() {
-            let (name, quoted) = rest.split_once(" eq '")?;
-            let known = |known: &&&str| known.eq_ignore_ascii_case(name.trim());
+        let term = |text| {
+            let (name, quoted) = equal(text)?;
+            let known = |known: &&&str| known.eq_ignore_ascii_case(name);
             let name = names.iter().find(known)?;
             let (value, after) = value(quoted)?;
-            terms.push((*name, value));
-            rest = match after {
-                "" => after,
-                // Another one must follow.
-                _ => after
-                    .strip_prefix(" and ")
-                    .filter(|next| !next.is_empty())?,
-            };
-        }
-        Some(Self(terms))
+            Some(((*name, value), after))
+        };
+        joined(text, term).map(Self)
     }
 
     /// Whether it is so: of the tags, and of the other names as `is` says.
@@ -73,8 +67,35 @@ impl Filter {
     }
 }
 
+/// The terms of a text, with `and` between them: `term` reads one, and gives what follows it.
+pub(super) fn joined<'a, T>(
+    text: &'a str,
+    term: impl Fn(&'a str) -> Option<(T, &'a str)>,
+) -> Option<Vec<T>> {
+    let mut terms = Vec::new();
+    let mut rest = text.trim();
+    while !rest.is_empty() {
+        let (found, after) = term(rest)?;
+        terms.push(found);
+        rest = match after {
+            "" => after,
+            // Another one must follow.
+            _ => after
+                .strip_prefix(" and ")
+                .filter(|next| !next.is_empty())?,
+        };
+    }
+    Some(terms)
+}
+
+/// The name of a term, and what follows the quote that opens its value.
+pub(super) fn equal(text: &str) -> Option<(&str, &str)> {
+    let (name, quoted) = text.split_once(" eq '")?;
+    Some((name.trim(), quoted))
+}
+
 /// A text up to its closing quote, and what follows; two quotes in it are one.
-fn value(quoted: &str) -> Option<(String, &str)> {
+pub(super) fn value(quoted: &str) -> Option<(String, &str)> {
     let mut value = String::new();
     let mut rest = quoted;
     loop {
@@ -120,6 +141,19 @@ mod tests {
             assert_eq!(read.map(|read| read.0.len()), terms, "{text}");
         }
         assert!(Filter::parse("name eq 'x'", &GROUPS).is_none());
+        for text in [
+            "roleName eq 'Reader' and type eq 'BuiltInRole'",
+            "rolename eq 'a and b'",
+        ] {
+            assert!(Filter::parse(text, &DEFINITIONS).is_some(), "{text}");
+        }
+        for text in [
+            "principalId eq 'x'",
+            "atScope()",
+            "atScope() or roleName eq 'x'",
+        ] {
+            assert!(Filter::parse(text, &DEFINITIONS).is_none(), "{text}");
+        }
     }
 
     #[test]

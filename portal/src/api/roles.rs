@@ -2,13 +2,22 @@
 //! and take them where they own; everyone who reads a scope sees who else does. The role of an agent
 //! is none of ARM's and is neither shown nor given here.
 
+use std::collections::BTreeMap;
+
 use axum::response::{IntoResponse as _, Response};
 use gitmoor_arm::{FieldError, ListPage};
 use http::StatusCode;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{Api, Call, json, refusal::Refusal, tracked::error};
+use super::{
+    Api, Call,
+    filter::{self, Filter, equal, joined, value},
+    json,
+    refusal::Refusal,
+    route::strip_prefix,
+    tracked::error,
+};
 use crate::{
     identity::{Principal, Role, Scope},
     store::{RoleDelete, RoleRecord, RoleWrite},
@@ -45,26 +54,24 @@ const DEFINITIONS: &str = "/providers/Microsoft.Authorization/roleDefinitions/";
 /// The same of the roles that can be given.
 pub(super) const DEFINITION_PATTERN: &str = "^/providers/Microsoft\\.Authorization/roleDefinitions/(8e3af657-a8ff-443c-a75c-2fe8c4bcb635|b24988ac-6180-42a0-ab88-20f7382dd24c|acdd72a7-3385-48ef-bd42-f606fba81ae7)$";
 
-/// What is looked for in a list.
+/// What is looked for among the roles that someone has.
 #[derive(Debug, PartialEq, Eq)]
 enum Term {
     AtScope,
     Principal(Uuid),
-    RoleName(String),
-    RoleType(String),
 }
 
 /// Lists the roles that hold in a scope: those given there, above and below. With `atScope()` not
 /// those below.
 pub(super) async fn list(api: &Api, call: &Call, scope: &Scope) -> Result<Response, Refusal> {
     call.version_of(ASSIGNMENT_VERSIONS, ASSIGNMENT)?;
-    let terms = filter(call)?;
+    let filter = call.parameter("$filter").unwrap_or_default();
+    let terms = joined(&filter, term).ok_or_else(|| Refusal::filter(&filter))?;
     let matches = |record: &RoleRecord| {
         let near = record.scope.covers(scope) || scope.covers(&record.scope);
         near && terms.iter().all(|term| match term {
             Term::AtScope => record.scope.covers(scope),
             Term::Principal(id) => record.principal == *id,
-            Term::RoleName(_) | Term::RoleType(_) => true,
         })
     };
     let roles = api.store.roles().await?;
@@ -141,16 +148,11 @@ pub(super) async fn delete(
 /// The roles that there are.
 pub(super) fn definitions(call: &Call, scope: &Scope) -> Result<Response, Refusal> {
     call.version_of(DEFINITION_VERSIONS, DEFINITION)?;
-    let terms = filter(call)?;
+    let filter = Filter::read(call, &filter::DEFINITIONS)?;
     let matches = |view: &Value| {
-        let is = |name: &str, wanted: &str| {
+        filter.holds(&BTreeMap::new(), |name, wanted| {
             let value = view["properties"][name].as_str().unwrap_or_default();
             value.eq_ignore_ascii_case(wanted)
-        };
-        terms.iter().all(|term| match term {
-            Term::RoleName(name) => is("roleName", name),
-            Term::RoleType(kind) => is("type", kind),
-            Term::AtScope | Term::Principal(_) => true,
         })
     };
     let all = Role::ALL
@@ -210,36 +212,20 @@ fn role(definition: &str) -> Option<Role> {
     all.find(|role| role.definition() == Some(id))
 }
 
-fn filter(call: &Call) -> Result<Vec<Term>, Refusal> {
-    let filter = call.parameter("$filter").unwrap_or_default();
-    terms(&filter).ok_or_else(|| Refusal::filter(&filter))
-}
-
-/// What clients write of ARM's filters, joined with `and`.
-fn terms(text: &str) -> Option<Vec<Term>> {
-    if text.trim().is_empty() {
-        return Some(Vec::new());
+/// A term of ARM's filters as clients write it, and what follows.
+fn term(text: &str) -> Option<(Term, &str)> {
+    if let Some(after) = strip_prefix(text, "atScope()") {
+        return Some((Term::AtScope, after));
     }
-    let term = |text: &str| {
-        let text = text.trim();
-        let lower = text.to_ascii_lowercase();
-        if lower == "atscope()" {
-            return Some(Term::AtScope);
-        }
-        if let Some(id) = lower.strip_prefix("assignedto('") {
-            let id = id.strip_suffix("')")?;
-            return Some(Term::Principal(id.parse().ok()?));
-        }
-        let (name, value) = text.split_once(" eq ")?;
-        let value = value.trim().strip_prefix('\'')?.strip_suffix('\'')?;
-        match name.trim().to_ascii_lowercase().as_str() {
-            "principalid" => Some(Term::Principal(value.parse().ok()?)),
-            "rolename" => Some(Term::RoleName(value.to_owned())),
-            "type" => Some(Term::RoleType(value.to_owned())),
-            _ => None,
-        }
+    let (id, after) = if let Some(quoted) = strip_prefix(text, "assignedTo('") {
+        let (id, after) = value(quoted)?;
+        (id, after.strip_prefix(')')?)
+    } else {
+        let (name, quoted) = equal(text)?;
+        name.eq_ignore_ascii_case("principalId")
+            .then(|| value(quoted))??
     };
-    text.split(" and ").map(term).collect()
+    Some((Term::Principal(id.parse().ok()?), after))
 }
 
 fn view(record: &RoleRecord) -> Value {
@@ -330,20 +316,25 @@ mod tests {
                 Some(vec![Term::AtScope, principal()]),
             ),
             (
-                "roleName eq 'Reader' and type eq 'BuiltInRole'".to_owned(),
-                Some(vec![
-                    Term::RoleName("Reader".to_owned()),
-                    Term::RoleType("BuiltInRole".to_owned()),
-                ]),
+                format!("PRINCIPALID eq '{ID}' and ATSCOPE()"),
+                Some(vec![principal(), Term::AtScope]),
             ),
             ("principalId eq 'ann'".to_owned(), None),
+            (format!("principalId eq '{ID}''"), None),
+            (format!("principalId eq '{ID}'' and atScope()"), None),
+            (format!("assignedTo('{ID}'"), None),
+            (format!("assignedTo('{ID}''')"), None),
+            (format!("atScope()assignedTo('{ID}')"), None),
+            ("roleName eq 'Reader'".to_owned(), None),
+            ("atScope() and type eq 'BuiltInRole'".to_owned(), None),
+            ("name eq 'a and atScope()'".to_owned(), None),
             (format!("principalId ne '{ID}'"), None),
             (format!("principalId eq {ID}"), None),
             ("atScope() and ".to_owned(), None),
             ("atScope() or roleName eq 'x'".to_owned(), None),
         ];
         for (text, wanted) in table {
-            assert_eq!(terms(&text), wanted, "{text}");
+            assert_eq!(joined(&text, term), wanted, "{text}");
         }
     }
 

@@ -358,7 +358,8 @@ fn before(path: &str, parts: usize) -> &str {
     start.map_or("", |(start, _)| &path[..start])
 }
 
-fn strip_prefix<'a>(text: &'a str, prefix: &str) -> Option<&'a str> {
+/// What follows a text, whatever its case.
+pub(super) fn strip_prefix<'a>(text: &'a str, prefix: &str) -> Option<&'a str> {
     let (head, rest) = text.split_at_checked(prefix.len())?;
     head.eq_ignore_ascii_case(prefix).then_some(rest)
 }

@@ -197,8 +197,10 @@ async fn whoever_reads_a_scope_sees_who_has_roles_in_it() {
         let one = listed(&reader, &list_path(CLUSTER, &filter)).await;
         assert_eq!(one, of(&ids, &everyone[2..3]));
     }
-    let wrong = reader.get(&list_path(GROUP, "name%20eq%20'x'")).await;
-    assert_eq!(wrong.error(), (400, "InvalidFilterInQueryString"));
+    for wrong in ["name%20eq%20'x'", "roleName%20eq%20'Reader'"] {
+        let wrong = reader.get(&list_path(GROUP, wrong)).await;
+        assert_eq!(wrong.error(), (400, "InvalidFilterInQueryString"));
+    }
     // No further than they read, and an agent reads nothing here.
     let near = caller(3).await;
     assert_eq!(near.get(&list_path(CLUSTER, "")).await.status, 200);
@@ -232,6 +234,10 @@ async fn the_roles_of_arm_are_there_and_an_agents_is_none_of_them() {
         let id = found[0]["id"].as_str().unwrap();
         assert_eq!(near.get(&format!("{id}?{VERSION}")).await.body, found[0]);
     }
+    let wrong =
+        format!("{PROVIDER}/roleDefinitions?{VERSION}&$filter=principalId%20eq%20'{READER}'");
+    let wrong = near.get(&wrong).await;
+    assert_eq!(wrong.error(), (400, "InvalidFilterInQueryString"));
     let foreign = format!("/subscriptions/other{PROVIDER}/roleDefinitions?{VERSION}");
     assert_eq!(near.get(&foreign).await.status, 403);
     let other = Uuid::new_v4();
