@@ -109,7 +109,13 @@ pub(super) async fn put(
         scope,
     };
     let (status, record) = match api.store.put_role(record, &caller.into()).await? {
-        RoleWrite::Created(record) => (StatusCode::CREATED, record),
+        RoleWrite::Created(record) => {
+            tracing::info!(
+                to = %principal, %role, scope = %record.scope, by = caller.name,
+                principal = %caller.id, "a role was given"
+            );
+            (StatusCode::CREATED, record)
+        }
         RoleWrite::Same(record) => (StatusCode::OK, record),
         RoleWrite::Exists(id) => return Err(Refusal::role_exists(id)),
         RoleWrite::Taken => return Err(Refusal::role_fixed()),
@@ -117,10 +123,6 @@ pub(super) async fn put(
             return Err(Refusal::no_principal(principal, api.store.tenant()));
         }
     };
-    tracing::info!(
-        to = %principal, %role, scope = %record.scope, by = caller.name, principal = %caller.id,
-        "a role was given"
-    );
     Ok(json(status, &view(&record)))
 }
 

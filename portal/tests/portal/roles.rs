@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{
+    log::Log,
     server::{CLUSTER, Caller, SUBSCRIPTION, Server, body, versioned, versioned_list},
     sql::Sql,
 };
@@ -59,6 +60,7 @@ async fn listed(caller: &Caller, path: &str) -> Vec<(String, String)> {
 
 #[tokio::test]
 async fn an_owner_gives_a_role_and_takes_it_away() {
+    let (log, _guard) = Log::capture();
     let server = Server::start().await;
     let ann = server.principal(SUBSCRIPTION, Role::Owner).await;
     let (id, bob) = bob(&server).await;
@@ -95,6 +97,7 @@ async fn an_owner_gives_a_role_and_takes_it_away() {
         (again.status, again.body),
         (StatusCode::OK, made.body.clone())
     );
+    assert_eq!(log.text().matches("a role was given").count(), 1);
     let other = path(&CLUSTER.to_lowercase(), Uuid::new_v4());
     let twice = ann.put(&other, role(CONTRIBUTOR, id)).await;
     assert_eq!(twice.error(), (409, "RoleAssignmentExists"));
