@@ -86,10 +86,10 @@ pub(super) async fn show(
     id: Uuid,
 ) -> Result<Response, Refusal> {
     call.version_of(ASSIGNMENT_VERSIONS, ASSIGNMENT)?;
-    let roles = api.store.roles().await?;
-    let found = roles.iter().find(|one| one.id == id && one.scope.is(scope));
+    let found = api.store.role(id).await?;
+    let found = found.filter(|one| one.scope.is(scope));
     let found = found.ok_or_else(|| Refusal::no_role_assignment(id))?;
-    Ok(json(StatusCode::OK, &view(found)))
+    Ok(json(StatusCode::OK, &view(&found)))
 }
 
 pub(super) async fn put(

@@ -101,6 +101,17 @@ impl Store {
             .collect()
     }
 
+    /// That of them with this id.
+    pub(crate) async fn role(&self, id: Uuid) -> Result<Option<RoleRecord>, StoreError> {
+        sqlx::query("SELECT * FROM role_assignment WHERE id = $1 AND role <> 'agent'")
+            .bind(id.to_string())
+            .fetch_optional(&self.database.readers)
+            .await?
+            .as_ref()
+            .map(RoleRecord::read)
+            .transpose()
+    }
+
     /// Gives a role, from the next request on.
     pub(crate) async fn put_role(
         &self,
