@@ -39,9 +39,11 @@ use axum::{
     routing::get,
 };
 use futures::{FutureExt as _, StreamExt as _};
+use gitmoor_arm::ListPage;
 use http::{
     HeaderMap, HeaderValue, Method, StatusCode, Uri, header::HOST, request::Parts, uri::Authority,
 };
+use serde_json::Value;
 use tokio::{sync::Semaphore, time::timeout};
 use tokio_util::sync::CancellationToken;
 use url::{Url, form_urlencoded};
@@ -443,6 +445,15 @@ impl From<Parts> for Call {
 /// A success with a JSON body.
 fn json(status: StatusCode, body: &impl serde::Serialize) -> Response {
     (status, axum::Json(body)).into_response()
+}
+
+/// A list that has no further page.
+fn whole(value: Vec<Value>) -> Response {
+    let page = ListPage {
+        value,
+        next_link: None,
+    };
+    json(StatusCode::OK, &page)
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use super::{
     json,
     providers::{CLUSTER_VERSIONS, EXTENSION_VERSIONS},
     refusal::Refusal,
-    tracked,
+    tracked, whole,
 };
 use crate::{
     identity::{Principal, Scope},
@@ -203,10 +203,7 @@ pub(super) fn under_way(call: &Call) -> Result<Response, Refusal> {
 
 fn nothing(call: &Call, of: &str) -> Result<Response, Refusal> {
     call.version_of(EXTENSION_VERSIONS, of)?;
-    Ok(json(
-        StatusCode::OK,
-        &json!({"value": [], "nextLink": null}),
-    ))
+    Ok(whole(Vec::new()))
 }
 
 /// What has a place of its own: clusters, in few words.

@@ -2,7 +2,7 @@
 //! registered, always.
 
 use axum::response::Response;
-use gitmoor_arm::{API_VERSIONS, FLUX_API_VERSIONS, ListPage};
+use gitmoor_arm::{API_VERSIONS, FLUX_API_VERSIONS};
 use http::StatusCode;
 use serde_json::{Value, json};
 
@@ -10,6 +10,7 @@ use super::{
     Call, json,
     refusal::Refusal,
     roles::{self, ASSIGNMENT_VERSIONS, DEFINITION_VERSIONS},
+    whole,
 };
 use crate::identity::Scope;
 
@@ -184,14 +185,9 @@ pub(super) fn find(namespace: &str) -> Option<&'static Provider> {
 
 pub(super) fn list(call: &Call, subscription: &Scope) -> Result<Response, Refusal> {
     call.any_version()?;
-    let page = ListPage {
-        value: PROVIDERS
-            .iter()
-            .map(|provider| provider.view(subscription))
-            .collect(),
-        next_link: None,
-    };
-    Ok(json(StatusCode::OK, &page))
+    let providers = PROVIDERS.iter();
+    let views = providers.map(|provider| provider.view(subscription));
+    Ok(whole(views.collect()))
 }
 
 pub(super) fn show(
@@ -273,11 +269,7 @@ pub(super) fn operations(call: &Call, provider: &Provider) -> Result<Response, R
             }));
         }
     }
-    let page = ListPage {
-        value,
-        next_link: None,
-    };
-    Ok(json(StatusCode::OK, &page))
+    Ok(whole(value))
 }
 
 #[cfg(test)]

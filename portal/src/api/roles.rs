@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use axum::response::{IntoResponse as _, Response};
-use gitmoor_arm::{FieldError, ListPage};
+use gitmoor_arm::FieldError;
 use http::StatusCode;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -17,6 +17,7 @@ use super::{
     refusal::Refusal,
     route::strip_prefix,
     tracked::error,
+    whole,
 };
 use crate::{
     identity::{Principal, Role, Scope},
@@ -76,7 +77,7 @@ pub(super) async fn list(api: &Api, call: &Call, scope: &Scope) -> Result<Respon
     };
     let roles = api.store.roles().await?;
     let roles = roles.iter().filter(|record| matches(record));
-    Ok(page(roles.map(view).collect()))
+    Ok(whole(roles.map(view).collect()))
 }
 
 pub(super) async fn show(
@@ -160,7 +161,7 @@ pub(super) fn definitions(call: &Call, scope: &Scope) -> Result<Response, Refusa
     let all = Role::ALL
         .into_iter()
         .filter_map(|role| definition_view(role, scope));
-    Ok(page(all.filter(matches).collect()))
+    Ok(whole(all.filter(matches).collect()))
 }
 
 pub(super) fn definition(call: &Call, scope: &Scope, id: Uuid) -> Result<Response, Refusal> {
@@ -290,14 +291,6 @@ fn definition_view(role: Role, scope: &Scope) -> Option<Value> {
             }],
         },
     }))
-}
-
-fn page(value: Vec<Value>) -> Response {
-    let page = ListPage {
-        value,
-        next_link: None,
-    };
-    json(StatusCode::OK, &page)
 }
 
 #[cfg(test)]

@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 
 use axum::response::{IntoResponse as _, Response};
-use gitmoor_arm::ListPage;
 use http::StatusCode;
 use serde_json::{Value, json};
 
@@ -13,7 +12,7 @@ use super::{
     filter::{self, Filter},
     json,
     refusal::Refusal,
-    tracked,
+    tracked, whole,
 };
 use crate::{
     identity::{Principal, Scope},
@@ -35,7 +34,7 @@ pub(super) async fn list(api: &Api, call: &Call, caller: &Principal) -> Result<R
         seen.entry(id.to_ascii_lowercase())
             .or_insert_with(|| view(api, &id));
     }
-    page(seen.into_values().collect())
+    Ok(whole(seen.into_values().collect()))
 }
 
 pub(super) fn show(api: &Api, call: &Call, scope: &Scope) -> Result<Response, Refusal> {
@@ -63,12 +62,12 @@ fn view(api: &Api, id: &str) -> Value {
 pub(super) fn tenants(api: &Api, call: &Call) -> Result<Response, Refusal> {
     call.any_version()?;
     let tenant = api.store.tenant();
-    page(vec![json!({
+    Ok(whole(vec![json!({
         "id": format!("/tenants/{tenant}"),
         "tenantId": tenant,
         "displayName": "Gitmoor",
         "tenantCategory": "Home",
-    })])
+    })]))
 }
 
 pub(super) async fn groups(
@@ -83,7 +82,7 @@ pub(super) async fn groups(
     let seen = groups
         .iter()
         .filter(|group| caller.sees(&group.id) && filter.holds(&group.tags, |_, _| true));
-    page(seen.map(group_view).collect())
+    Ok(whole(seen.map(group_view).collect()))
 }
 
 pub(super) async fn group(api: &Api, call: &Call, id: &Scope) -> Result<Response, Refusal> {
@@ -164,12 +163,4 @@ fn group_view(group: &GroupRecord) -> Value {
         "tags": group.tags,
         "properties": {"provisioningState": "Succeeded"},
     })
-}
-
-fn page(value: Vec<Value>) -> Result<Response, Refusal> {
-    let page = ListPage {
-        value,
-        next_link: None,
-    };
-    Ok(json(StatusCode::OK, &page))
 }
