@@ -50,10 +50,7 @@ pub(super) const OPERATION_VERSIONS: &[&str] = &[
 ];
 
 /// How a role definition's id ends.
-const DEFINITIONS: &str = "/providers/Microsoft.Authorization/roleDefinitions/";
-
-/// The same of the roles that can be given.
-pub(super) const DEFINITION_PATTERN: &str = "^/providers/Microsoft\\.Authorization/roleDefinitions/(8e3af657-a8ff-443c-a75c-2fe8c4bcb635|b24988ac-6180-42a0-ab88-20f7382dd24c|acdd72a7-3385-48ef-bd42-f606fba81ae7)$";
+pub(super) const DEFINITIONS: &str = "/providers/Microsoft.Authorization/roleDefinitions/";
 
 /// What is looked for among the roles that someone has.
 #[derive(Debug, PartialEq, Eq)]
@@ -166,10 +163,7 @@ pub(super) fn definitions(call: &Call, scope: &Scope) -> Result<Response, Refusa
 
 pub(super) fn definition(call: &Call, scope: &Scope, id: Uuid) -> Result<Response, Refusal> {
     call.version_of(DEFINITION_VERSIONS, DEFINITION)?;
-    let mut all = Role::ALL.into_iter();
-    let found = all
-        .find(|role| role.definition() == Some(id))
-        .and_then(|role| definition_view(role, scope));
+    let found = Role::of_definition(id).and_then(|role| definition_view(role, scope));
     let found = found.ok_or_else(|| Refusal::no_role_definition(&id.to_string()))?;
     Ok(json(StatusCode::OK, &found))
 }
@@ -210,9 +204,7 @@ fn read(body: &[u8]) -> Result<(String, Uuid), Vec<FieldError>> {
 fn role(definition: &str) -> Option<Role> {
     let lower = definition.to_ascii_lowercase();
     let (_, id) = lower.rsplit_once(&DEFINITIONS.to_ascii_lowercase())?;
-    let id: Uuid = id.parse().ok()?;
-    let mut all = Role::ALL.into_iter();
-    all.find(|role| role.definition() == Some(id))
+    Role::of_definition(id.parse().ok()?)
 }
 
 /// A term of ARM's filters as clients write it, and what follows.

@@ -51,6 +51,12 @@ impl Role {
         })
     }
 
+    /// The role of that id.
+    pub(crate) fn of_definition(id: Uuid) -> Option<Self> {
+        let mut all = Self::ALL.into_iter();
+        all.find(|role| role.definition() == Some(id))
+    }
+
     /// Whether it lets give and take roles.
     pub(crate) fn owns(self) -> bool {
         self == Self::Owner

@@ -3,11 +3,18 @@
 use serde_json::{Value, json};
 
 use super::{list, object, text};
-use crate::api::roles::{ASSIGNMENT, DEFINITION, DEFINITION_PATTERN};
+use crate::{
+    api::roles::{ASSIGNMENT, DEFINITION, DEFINITIONS},
+    identity::Role,
+};
 
 pub(super) fn all() -> Value {
     let uuid = || json!({"type": "string", "format": "uuid"});
     let texts = || json!({"type": "array", "items": text()});
+    let given = Role::ALL.into_iter().filter_map(Role::definition);
+    let given: Vec<String> = given.map(|id| id.to_string()).collect();
+    let start = DEFINITIONS.replace('.', "\\.");
+    let definition = format!("^{start}({})$", given.join("|"));
     json!({
         "RoleAssignment": object(json!({
             "id": text(),
@@ -30,7 +37,7 @@ pub(super) fn all() -> Value {
                 "type": "object",
                 "required": ["roleDefinitionId", "principalId"],
                 "properties": {
-                    "roleDefinitionId": {"type": "string", "pattern": DEFINITION_PATTERN},
+                    "roleDefinitionId": {"type": "string", "pattern": definition},
                     "principalId": uuid(),
                     "condition": {"type": "null"},
                 },
