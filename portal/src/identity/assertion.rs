@@ -45,26 +45,24 @@ impl Certificate {
     /// When there is none.
     pub fn from_pem(pem: &[u8]) -> Result<Self, CertificateError> {
         let der = CertificateDer::from_pem_slice(pem).map_err(CertificateError::Pem)?;
-        let certificate = EndEntityCert::try_from(&der).map_err(CertificateError::Form)?;
-        let key = certificate.subject_public_key_info();
-        let is_rsa = key.windows(RSA.len()).take(8).any(|part| part == RSA);
-        if !is_rsa && !key.starts_with(P256) {
-            return Err(CertificateError::Key);
-        }
-        Ok(Self(der))
+        let certificate = Self(der);
+        certificate.verifier()?;
+        Ok(certificate)
     }
 
     /// The algorithms in which its key may sign, and what verifies that.
-    fn verifier(&self) -> Option<(Vec<Algorithm>, DecodingKey)> {
-        let certificate = EndEntityCert::try_from(&self.0).ok()?;
+    fn verifier(&self) -> Result<(Vec<Algorithm>, DecodingKey), CertificateError> {
+        let certificate = EndEntityCert::try_from(&self.0).map_err(CertificateError::Form)?;
         let key = certificate.subject_public_key_info();
-        Some(match key.strip_prefix(P256) {
-            Some(point) => (vec![Algorithm::ES256], DecodingKey::from_ec_der(point)),
-            None => (
-                vec![Algorithm::RS256, Algorithm::PS256],
-                DecodingKey::from_rsa_der(&self.0),
-            ),
-        })
+        if let Some(point) = key.strip_prefix(P256) {
+            return Ok((vec![Algorithm::ES256], DecodingKey::from_ec_der(point)));
+        }
+        let is_rsa = key.windows(RSA.len()).take(8).any(|part| part == RSA);
+        if !is_rsa {
+            return Err(CertificateError::Key);
+        }
+        let key = DecodingKey::from_rsa_der(&self.0);
+        Ok((vec![Algorithm::RS256, Algorithm::PS256], key))
     }
 
     pub(crate) fn from_der(der: Vec<u8>) -> Self {
@@ -91,7 +89,7 @@ impl Certificate {
             // Some clients write fractions of a second.
             exp: f64,
         }
-        let Some((algorithms, key)) = self.verifier() else {
+        let Ok((algorithms, key)) = self.verifier() else {
             return false;
         };
         let mut validation = Validation::new(algorithms[0]);
