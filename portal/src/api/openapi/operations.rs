@@ -10,6 +10,8 @@ use super::{answers::refusal, component, parameters};
 
 const SUBSCRIPTION: &str = "/subscriptions/{subscriptionId}";
 const GROUP: &str = "/subscriptions/{subscriptionId}/resourceGroups/{resourceGroupName}";
+/// A cluster of any kind.
+const CLUSTER: &str = "/subscriptions/{subscriptionId}/resourceGroups/{resourceGroupName}/providers/{clusterRp}/{clusterResourceName}/{clusterName}";
 
 /// What every call with a token may be answered.
 const ALWAYS: [u16; 8] = [400, 401, 403, 404, 408, 429, 500, 503];

@@ -17,7 +17,7 @@ const SEGMENT: &str = "^[.]*[A-Za-z0-9_()-][A-Za-z0-9._()-]*$";
 const ANY_VERSION: &str = "^[0-9]{4}-[0-9]{2}-[0-9]{2}(-(preview|privatepreview|alpha|beta|rc))?$";
 
 /// A GUID as ARM writes it.
-const GUID: &str = "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$";
+const GUID: &str = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}";
 
 /// All of them, by their names in the document.
 pub(super) fn all(tenant: Uuid) -> Value {
@@ -65,13 +65,13 @@ pub(super) fn all(tenant: Uuid) -> Value {
             "fluxConfigurationName",
             json!({"type": "string", "pattern": FLUX_NAME, "minLength": 1, "maxLength": MAX_NAME}),
         ),
-        "roleAssignmentName": path("roleAssignmentName", json!({"type": "string", "format": "uuid", "pattern": GUID})),
+        "roleAssignmentName": path("roleAssignmentName", json!({"type": "string", "format": "uuid", "pattern": format!("^{GUID}$")})),
         "roleDefinitionId": path("roleDefinitionId", json!({"type": "string", "enum": definitions})),
         "roleAssignmentFilter": {
             "name": "$filter",
             "in": "query",
             "description": "Such as `atScope()`, for what is given there and above.",
-            "schema": {"type": "string", "pattern": format!("^(atScope\\(\\)|principalId eq '{uuid}'|assignedTo\\('{uuid}'\\))?$", uuid = &GUID[1..GUID.len() - 1])},
+            "schema": {"type": "string", "pattern": format!("^(atScope\\(\\)|principalId eq '{GUID}'|assignedTo\\('{GUID}'\\))?$")},
         },
         "roleDefinitionFilter": {
             "name": "$filter",

@@ -2,7 +2,7 @@
 
 use gitmoor_arm::{API_VERSIONS, FLUX_API_VERSIONS, FLUX_RESOURCE_TYPE, RESOURCE_TYPE};
 
-use super::{GROUP, Operation, SUBSCRIPTION, operation};
+use super::{CLUSTER, GROUP, Operation, SUBSCRIPTION, operation};
 use crate::api::providers::{CLUSTER_VERSIONS, EXTENSION_VERSIONS};
 
 pub(super) fn clusters() -> Vec<Operation> {
@@ -61,9 +61,7 @@ pub(super) fn clusters() -> Vec<Operation> {
 
 /// What belongs to a cluster of any kind.
 fn below(kind: &str) -> String {
-    format!(
-        "{GROUP}/providers/{{clusterRp}}/{{clusterResourceName}}/{{clusterName}}/providers/{kind}"
-    )
+    format!("{CLUSTER}/providers/{kind}")
 }
 
 pub(super) fn configurations() -> Vec<Operation> {

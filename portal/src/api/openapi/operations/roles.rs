@@ -1,16 +1,14 @@
 //! Who has which role, in each kind of scope.
 
-use super::{GROUP, Operation, SUBSCRIPTION, operation};
+use super::{CLUSTER, GROUP, Operation, SUBSCRIPTION, operation};
 use crate::api::roles::{ASSIGNMENT, ASSIGNMENT_VERSIONS, DEFINITION, DEFINITION_VERSIONS};
 
 pub(super) fn roles() -> Vec<Operation> {
-    let cluster =
-        format!("{GROUP}/providers/{{clusterRp}}/{{clusterResourceName}}/{{clusterName}}");
     [
         ("", "ForTenant"),
         (SUBSCRIPTION, "ForSubscription"),
         (GROUP, "ForResourceGroup"),
-        (&cluster, "ForResource"),
+        (CLUSTER, "ForResource"),
     ]
     .into_iter()
     .flat_map(|(scope, word)| of(scope, word))
