@@ -5,7 +5,7 @@ use std::{fs, path::PathBuf};
 use anyhow::Context as _;
 use clap::Args;
 use gitmoor_arm::ClusterId;
-use gitmoor_portal::{Settings, Store};
+use gitmoor_portal::Settings;
 use serde_json::json;
 use url::Url;
 
@@ -51,8 +51,7 @@ impl Enrol {
             })?),
             (None, None) => None,
         };
-        super::principal::make_directory(settings)?;
-        let store = Store::open(settings).await?;
+        let store = super::principal::open(settings).await?;
         let token = store
             .create_enrolment(&self.cluster, &self.location)
             .await?;

@@ -1,7 +1,7 @@
 //! `gitmoor portal keys`: what to do when a token, or the database, is in the wrong hands.
 
 use clap::Subcommand;
-use gitmoor_portal::{Settings, Store};
+use gitmoor_portal::Settings;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Keys {
@@ -13,8 +13,7 @@ pub(crate) enum Keys {
 
 impl Keys {
     pub(crate) async fn run(&self, settings: &Settings) -> anyhow::Result<()> {
-        super::principal::make_directory(settings)?;
-        let store = Store::open(settings).await?;
+        let store = super::principal::open(settings).await?;
         match self {
             Self::Rotate => store.rotate_keys().await?,
         }

@@ -263,7 +263,8 @@ fn unknown(id: Uuid) -> String {
     format!("there is no principal {id}: see `gitmoor portal principal list`")
 }
 
-async fn open(settings: &Settings) -> anyhow::Result<Store> {
+/// The store, in a folder that is made first.
+pub(super) async fn open(settings: &Settings) -> anyhow::Result<Store> {
     make_directory(settings)?;
     Ok(Store::open(settings).await?)
 }
