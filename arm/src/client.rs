@@ -44,7 +44,7 @@ pub const NODES_HEADER: &str = "gitmoor-nodes";
 /// What an agent knows of its cluster.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ClusterFacts {
-    /// As its API server writes it: `v1.34.1`.
+    /// Without a `v`, as Azure writes it: `1.34.1`.
     pub kubernetes_version: Option<String>,
     /// How many there are.
     pub nodes: Option<u64>,
