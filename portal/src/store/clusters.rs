@@ -62,8 +62,8 @@ macro_rules! cluster_rows {
     };
 }
 
-/// How many clusters are read at once, to be looked through for those that are seen.
-const CLUSTERS_AT_ONCE: i64 = 100;
+/// How many clusters are read at once at the least, to be looked through for those that are seen.
+const CLUSTERS_AT_ONCE: u32 = 100;
 
 /// What became of a write.
 pub(crate) enum ClusterWrite {
@@ -194,6 +194,8 @@ impl Store {
             next: None,
         };
         let (mut after, mut last) = (after.to_ascii_lowercase(), String::new());
+        // One more than a full page tells whether there is a next one.
+        let at_once = limit.max(CLUSTERS_AT_ONCE) as usize + 1;
         loop {
             let rows = sqlx::query(concat!(
                 cluster_rows!(),
@@ -203,7 +205,7 @@ impl Store {
             .bind(&subscription)
             .bind(&group)
             .bind(after)
-            .bind(CLUSTERS_AT_ONCE)
+            .bind(i64::try_from(at_once).expect("it is small"))
             .fetch_all(&self.database.readers)
             .await?;
             for row in &rows {
@@ -220,8 +222,8 @@ impl Store {
                 last = row.try_get("cluster")?;
             }
             match rows.last() {
-                Some(row) => after = row.try_get("cluster")?,
-                None => return Ok(page),
+                Some(row) if rows.len() == at_once => after = row.try_get("cluster")?,
+                _ => return Ok(page),
             }
         }
     }
@@ -349,5 +351,44 @@ async fn write(
         // The group was deleted in between.
         Err(sqlx::Error::Database(error)) if error.is_foreign_key_violation() => Ok(false),
         written => Ok(written.map(|_| true)?),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::tests::{CLUSTER, each_engine, open};
+
+    #[tokio::test]
+    async fn those_who_see_few_of_many_clusters_are_shown_all_of_them() {
+        for place in each_engine() {
+            let store = open(&place).await;
+            let by = By::named("test");
+            let group = groups::GroupRecord {
+                id: "/subscriptions/3f1c/resourceGroups/edge".parse().unwrap(),
+                location: "here".to_owned(),
+                tags: BTreeMap::new(),
+            };
+            let scope = group.id.clone();
+            store.put_group(group, &by).await.unwrap();
+            let many = CLUSTERS_AT_ONCE + 2;
+            for number in 0..many {
+                let id = format!("{CLUSTER}-{number:03}").parse().unwrap();
+                let (tags, any) = (BTreeMap::new(), Condition::default());
+                let made = store.put_cluster(&id, "here".to_owned(), tags, json!({}), &by, &any);
+                assert!(matches!(made.await.unwrap(), ClusterWrite::Created(_)));
+            }
+            let last = format!("edge-07-{:03}", many - 1);
+            for (limit, only, wanted) in [
+                (1, Some(last.as_str()), 1),
+                (many, None, many),
+                (many - 1, None, many - 1),
+            ] {
+                let is_seen = |id: &ClusterId| only.is_none_or(|only| id.name() == only);
+                let page = store.clusters(&scope, "", limit, is_seen).await.unwrap();
+                assert_eq!(page.items.len(), wanted as usize);
+                assert_eq!(page.next.is_some(), limit == many - 1);
+            }
+        }
     }
 }
