@@ -4,9 +4,12 @@ use gitmoor_portal::identity::Role;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use super::server::{
-    Body, CLUSTER, Caller, OTHER_CLUSTER, SUBSCRIPTION, Server, body, data_plane, versioned,
-    versioned_list,
+use super::{
+    audit,
+    server::{
+        Body, CLUSTER, Caller, OTHER_CLUSTER, SUBSCRIPTION, Server, body, data_plane, versioned,
+        versioned_list,
+    },
 };
 
 const GROUP: &str = "/subscriptions/3f1c/resourceGroups/edge";
@@ -376,9 +379,7 @@ async fn a_cluster_that_is_put_as_it_was_is_left_as_it_is() {
     let server = Server::start().await;
     let alice = with_group(&server).await;
     let created = alice.put(&path(CLUSTER), cluster()).await;
-    let scope = SUBSCRIPTION.parse().unwrap();
-    let ever = gitmoor_arm::Timestamp(time::OffsetDateTime::UNIX_EPOCH);
-    let entries = async || server.store.audit(&scope, ever, 100).await.unwrap().len();
+    let entries = async || audit::log(&server, SUBSCRIPTION).await.len();
     let before = entries().await;
     let again = alice.put(&path(CLUSTER), cluster()).await;
     assert_eq!((again.status, &again.body), (StatusCode::OK, &created.body));
@@ -399,10 +400,8 @@ async fn a_group_whose_tags_are_as_they_were_is_left_as_it_is() {
         assert_eq!(patched.status, StatusCode::OK, "{}", patched.text);
         assert_eq!(patched.body["tags"], json!({"site": "oslo"}));
     }
-    let scope = GROUP.parse().unwrap();
-    let log = server.store.audit(&scope, Timestamp::NEVER, 100).await;
     // That it was made, and that it was tagged.
-    assert_eq!(log.unwrap().len(), 2);
+    assert_eq!(audit::log(&server, GROUP).await.len(), 2);
 }
 
 #[tokio::test]

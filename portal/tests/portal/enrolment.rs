@@ -6,9 +6,12 @@ use serde_json::{Value, json};
 
 use gitmoor_portal::identity::Role;
 
-use super::server::{
-    Answer, Body, CLUSTER, Caller, OTHER_CLUSTER, SUBSCRIPTION, Server, client, data_plane,
-    versioned, versioned_list,
+use super::{
+    audit,
+    server::{
+        Answer, Body, CLUSTER, Caller, OTHER_CLUSTER, SUBSCRIPTION, Server, client, data_plane,
+        versioned, versioned_list,
+    },
 };
 
 pub(super) async fn enrol(server: &Server, token: &str, key: &str) -> Answer {
@@ -71,11 +74,9 @@ async fn is_good(server: &Server, credential: &Value) -> bool {
     answer.status().is_success()
 }
 
-/// All that the audit log holds, the newest first.
+/// All that the audit log holds.
 async fn actions(server: &Server) -> Vec<String> {
-    let since = gitmoor_arm::Timestamp(time::OffsetDateTime::UNIX_EPOCH);
-    let everywhere = "/".parse().unwrap();
-    let log = server.store.audit(&everywhere, since, 100).await.unwrap();
+    let log = audit::log(server, "/").await;
     log.into_iter().map(|entry| entry.action).collect()
 }
 
@@ -274,23 +275,17 @@ async fn the_cluster_is_registered_and_the_log_says_by_whom() {
         .get(&format!("{CLUSTER}?api-version=2024-01-01"))
         .await;
     assert_eq!(cluster.body["location"], "oslo", "{}", cluster.text);
-    let scope = SUBSCRIPTION.parse().unwrap();
-    let since = gitmoor_arm::Timestamp(time::OffsetDateTime::UNIX_EPOCH);
-    let log = server.store.audit(&scope, since, 100).await.unwrap();
+    let log = audit::log(&server, SUBSCRIPTION).await;
     let actions: Vec<&str> = log.iter().map(|entry| entry.action.as_str()).collect();
     assert_eq!(
         actions,
         [
-            "Gitmoor.Portal/enrolments/write",
-            "Microsoft.Kubernetes/connectedClusters/write",
             "Microsoft.Resources/subscriptions/resourceGroups/write",
+            "Microsoft.Kubernetes/connectedClusters/write",
+            "Gitmoor.Portal/enrolments/write",
         ]
     );
-    let all = server
-        .store
-        .audit(&"/".parse().unwrap(), since, 100)
-        .await
-        .unwrap();
+    let all = audit::log(&server, "/").await;
     let made = all
         .iter()
         .find(|entry| entry.by == "an enrolment token")

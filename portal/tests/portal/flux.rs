@@ -1,12 +1,13 @@
 //! Flux configurations: what is put, patched, shown, and what the agents see of it.
 
-use gitmoor_arm::{FLUX_API_VERSIONS, Timestamp};
+use gitmoor_arm::FLUX_API_VERSIONS;
 use gitmoor_portal::identity::Role;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use super::server::{
-    Body, CLUSTER, Caller, SUBSCRIPTION, Server, data_plane, versioned, versioned_list,
+use super::{
+    audit,
+    server::{Body, CLUSTER, Caller, SUBSCRIPTION, Server, data_plane, versioned, versioned_list},
 };
 
 const URL: &str = "https://git.example.net/blue/deploy.git";
@@ -319,12 +320,7 @@ async fn secrets_are_kept_until_they_are_replaced_and_never_given_back() {
     let patched = alice.send(Method::PATCH, &flux("blue"), patch).await;
     assert!(!patched.text.contains("b3RoZXI="));
     assert_eq!(key().await, "b3RoZXI=");
-    let scope = CLUSTER.parse().unwrap();
-    let log = server
-        .store
-        .audit(&scope, Timestamp::NEVER, 100)
-        .await
-        .unwrap();
+    let log = audit::log(&server, CLUSTER).await;
     assert_eq!(log.len(), 2, "{log:?}");
     for entry in log {
         assert!(
