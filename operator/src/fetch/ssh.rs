@@ -18,7 +18,8 @@ use std::{
 use bytes::{Buf as _, Bytes};
 use git2::transport::{Service, SmartSubtransport, SmartSubtransportStream};
 use russh::{
-    Channel, ChannelMsg, client,
+    Channel, ChannelMsg,
+    client::{self, AuthResult},
     keys::{Algorithm, HashAlg, PublicKeyOrCertificate},
 };
 use tokio::{net::TcpStream, time::Instant};
@@ -160,8 +161,16 @@ impl Session {
             .authenticate_publickey_with(&address.user, key.public_key(), hash, &mut key.signer())
             .await
             .map_err(|error| exchange.unreachable(error.to_string()))?;
-        if !accepted.success() {
+        if let AuthResult::Failure {
+            remaining_methods, ..
+        } = accepted
+        {
             exchange.check()?;
+            // Who refuses says what else would do.
+            if remaining_methods.is_empty() {
+                let what = "the connection was lost while the server looked at the key";
+                return Err(exchange.unreachable(what.to_owned()));
+            }
             return Err(Error::AuthenticationFailed {
                 url: remote.url().to_owned(),
                 what: format!(
@@ -181,18 +190,25 @@ impl Session {
     }
 
     async fn chunk(&mut self, exchange: &Exchange) -> Result<Option<Bytes>, Error> {
-        while let Some(message) = self.channel.wait().await {
-            match message {
-                ChannelMsg::Data { data } => {
+        loop {
+            match self.channel.wait().await {
+                Some(ChannelMsg::Data { data }) => {
                     self.has_answered = true;
                     return Ok(Some(data));
                 }
-                ChannelMsg::ExtendedData { data, .. } => {
+                Some(ChannelMsg::ExtendedData { data, .. }) => {
                     let room = SAID.saturating_sub(self.said.len()).min(data.len());
                     self.said.extend_from_slice(&data[..room]);
                 }
-                ChannelMsg::Failure | ChannelMsg::Close => break,
-                _ => {}
+                // The command has ended.
+                Some(ChannelMsg::Failure | ChannelMsg::Close) => break,
+                Some(_) => {}
+                // The connection has: what came may not be all.
+                None if self.has_answered || self.said.is_empty() => {
+                    exchange.check()?;
+                    return Err(exchange.unreachable("the connection was lost".to_owned()));
+                }
+                None => break,
             }
         }
         if self.has_answered {
@@ -200,11 +216,10 @@ impl Session {
         }
         exchange.check()?;
         let remote = exchange.remote();
-        let key = remote.credentials().key().map(Key::public);
         Err(Error::RepositoryRefused {
             url: remote.url().to_owned(),
             said: said(&self.said),
-            key: key.unwrap_or_default(),
+            key: remote.credentials().public_key().unwrap_or_default(),
         })
     }
 

@@ -34,6 +34,8 @@ pub enum SshFault {
     Drip,
     /// The same after this many bytes.
     DripAfter(usize),
+    /// The connection is lost after this many bytes of the true answer.
+    CutAfter(usize),
 }
 
 /// An SSH server with Git repositories. It ends when it is dropped.
@@ -198,6 +200,7 @@ impl Drop for SshServer {
 impl Shared {
     async fn serve(&self, stream: TcpStream) -> io::Result<()> {
         let fault = *self.fault.lock().unwrap_or_else(PoisonError::into_inner);
+        let cuts = matches!(fault, Some(SshFault::CutAfter(_)));
         let mut quick = match fault {
             None => {
                 let stream = stream.into_std()?;
@@ -207,7 +210,7 @@ impl Shared {
             }
             Some(SshFault::Silence) => return std::future::pending().await,
             Some(SshFault::Drip) => 0,
-            Some(SshFault::DripAfter(bytes)) => bytes,
+            Some(SshFault::DripAfter(bytes) | SshFault::CutAfter(bytes)) => bytes,
         };
         let (ours, theirs) = UnixStream::pair()?;
         let theirs = theirs.into_std()?;
@@ -220,6 +223,7 @@ impl Shared {
             let mut buffer = vec![0; 4096];
             loop {
                 let length = match quick {
+                    0 if cuts => return Ok(()),
                     0 => 1,
                     left => left.min(buffer.len()),
                 };

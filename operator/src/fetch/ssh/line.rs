@@ -8,7 +8,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use futures::{FutureExt as _, future::Shared};
+use futures::future::{BoxFuture, FutureExt as _, MaybeDone, maybe_done};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
@@ -22,8 +22,8 @@ use crate::fetch::exchange::Exchange;
 pub(super) struct Line {
     socket: TcpStream,
     exchange: Arc<Exchange>,
-    /// The deadline, or the end of the fetch.
-    end: Shared<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    /// The deadline, or the end of the fetch; asked for again after it.
+    end: MaybeDone<BoxFuture<'static, ()>>,
 }
 
 impl Line {
@@ -42,7 +42,7 @@ impl Line {
         Self {
             socket,
             exchange,
-            end: end.boxed().shared(),
+            end: maybe_done(end.boxed()),
         }
     }
 

@@ -376,17 +376,39 @@ async fn a_server_that_sends_too_much_is_cut_off() {
         ..Limits::default()
     };
     let scene = Scene::with(SshServer::start().await.unwrap(), limits);
-    // Nothing that a pack makes smaller.
-    let mut state = 1_u32;
-    let noise: String = std::iter::repeat_with(|| {
-        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        char::from(b'!' + (state >> 24) as u8 % 90)
-    })
-    .take(256 << 10)
-    .collect();
-    scene.commit(&[("large", &noise)]);
+    scene.commit(&[("large", &noise())]);
     let error = scene.fetch().await.unwrap_err();
     assert_eq!(error.reason(), "RepositoryTooLarge", "{error}");
+}
+
+#[tokio::test]
+async fn a_lost_connection_is_told_as_one_and_what_was_here_stays() {
+    let scene = Scene::new().await;
+    scene.commit(&[("a.yaml", "a")]);
+    let first = scene.fetch().await.unwrap();
+    let second = scene.commit(&[("large", &noise())]);
+    // While keys are exchanged, before and in the list, and in the pack.
+    let early = (200..=4000).step_by(200);
+    for bytes in early.chain([16 << 10, 64 << 10]) {
+        scene.server.fault(Some(SshFault::CutAfter(bytes)));
+        let error = scene.fetch().await.unwrap_err();
+        assert_eq!(error.reason(), "RepositoryUnreachable", "{bytes}: {error}");
+    }
+    let snapshot = scene.store.snapshot(first).unwrap();
+    let content = content(&scene.store, &snapshot, "a.yaml");
+    assert_eq!(content.as_deref(), Some("a"));
+    scene.server.fault(None);
+    assert_eq!(scene.fetch().await.unwrap().to_string(), second);
+}
+
+/// 256 KiB that a pack does not make smaller.
+fn noise() -> String {
+    let mut state = 1_u32;
+    let next = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        char::from(b'!' + (state >> 24) as u8 % 90)
+    };
+    std::iter::repeat_with(next).take(256 << 10).collect()
 }
 
 #[test]
