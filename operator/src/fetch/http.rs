@@ -224,9 +224,14 @@ impl Transport {
     /// The transport of one fetch.
     pub(super) fn new(exchange: Arc<Exchange>) -> Result<Self, git2::Error> {
         let client = exchange.remote().credentials().client();
+        let client = client.map_err(|what| {
+            let error = git2::Error::from_str(&what);
+            exchange.fail(Error::Internal(what));
+            error
+        })?;
         let base = Mutex::new(exchange.remote().address().clone());
         Ok(Self(Arc::new(Http {
-            client: client.map_err(|what| git2::Error::from_str(&what))?,
+            client,
             exchange,
             base,
         })))

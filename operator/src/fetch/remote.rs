@@ -69,28 +69,25 @@ impl Remote {
                 "{branch:?} is no name of a branch: correct reference.branch"
             )));
         }
-        let mut over_ssh = None;
-        match parsed.scheme() {
-            "https" => {}
-            "http" if allow_http => {}
+        let ssh = match parsed.scheme() {
+            "https" => None,
+            "http" if allow_http => None,
             "http" => {
                 return Err(not_allowed(
                     "plain HTTP is not allowed here, since anyone on the way can change what is read: use https",
                 ));
             }
-            "ssh" => {
-                over_ssh = Some(ssh::Address::new(&parsed, path).map_err(not_allowed)?);
-            }
+            "ssh" => Some(ssh::Address::new(&parsed, path).map_err(not_allowed)?),
             other => {
                 return Err(Error::NotAllowed(format!(
                     "repositories over {other} are not supported: use https or ssh"
                 )));
             }
-        }
+        };
         Ok(Self {
             shown: url.to_owned(),
             url: parsed,
-            ssh: over_ssh,
+            ssh,
             branch,
             credentials,
         })
