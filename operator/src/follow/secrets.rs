@@ -2,11 +2,11 @@
 //! where that has no key, the deploy key of the configuration. Both are watched or made in the
 //! background.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use futures::StreamExt as _;
 use gitmoor_crds::SourceControlConfiguration;
-use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::{ByteString, api::core::v1::Secret};
 use kube::{
     Api,
     runtime::watcher::{self, watch_object},
@@ -20,7 +20,7 @@ use crate::{
     tenant::{Chain, Tenant},
 };
 
-/// How long to wait after the API server has refused.
+/// How long to wait after the API server has refused, or no deploy key was to be had.
 const RETRY: Duration = Duration::from_secs(5);
 
 /// What is known of them.
@@ -49,17 +49,18 @@ pub(super) fn watch(
         return (watch::channel(Secrets::Unneeded).1, None);
     }
     let (sender, receiver) = watch::channel(Secrets::Awaited);
-    let api = Api::namespaced(tenant.client.clone(), &tenant.assignment.home);
     let watch = Watch {
-        deploy_key: is_ssh.then(|| DeployKey::of(api.clone(), &tenant.assignment.home, object)),
-        api,
+        api: Api::namespaced(tenant.client.clone(), &tenant.assignment.home),
+        deploy_key: is_ssh.then(|| DeployKey::of(tenant, object)),
         sender,
     };
     let task = tokio::spawn(async move {
         match named {
             Some(name) => watch.secret(&name).await,
             None => {
-                watch.tell(None, "").await;
+                while !watch.deploy_key(&KnownHosts::default()).await {
+                    sleep(jitter(RETRY)).await;
+                }
             }
         }
     });
@@ -77,13 +78,28 @@ impl Watch {
     /// Follows the one Secret that the configuration names.
     async fn secret(&self, name: &str) {
         let mut stream = std::pin::pin!(watch_object(self.api.clone(), name));
-        while let Some(event) = stream.next().await {
+        // What it says of hosts, where it has no key and there is no deploy key yet.
+        let mut keyless: Option<KnownHosts> = None;
+        loop {
+            if let Some(hosts) = &keyless
+                && self.deploy_key(hosts).await
+            {
+                keyless = None;
+            }
+            let event = tokio::select! {
+                event = stream.next() => event,
+                () = sleep(jitter(RETRY)), if keyless.is_some() => continue,
+            };
             match event {
-                Ok(None) => {
+                None => return,
+                Some(Ok(None)) => {
+                    keyless = None;
                     self.sender.send_replace(Secrets::Missing);
                 }
-                Ok(secret) => self.tell(secret, name).await,
-                Err(error) => {
+                Some(Ok(Some(secret))) => {
+                    keyless = self.read(secret.data.unwrap_or_default(), name);
+                }
+                Some(Err(error)) => {
                     if !matches!(error, watcher::Error::WatchFailed(_)) {
                         let what = format!("read the Secret {name}: {}", Chain(&error));
                         self.sender.send_if_modified(|known| {
@@ -101,49 +117,65 @@ impl Watch {
         }
     }
 
-    /// Says what a Secret comes to, with the deploy key where it has none.
-    async fn tell(&self, secret: Option<Secret>, name: &str) {
-        let mut entries = Entries(secret);
+    /// Says what a Secret comes to; gives its known hosts back when only the deploy key is wanting.
+    fn read(&self, entries: BTreeMap<String, ByteString>, name: &str) -> Option<KnownHosts> {
+        let mut entries = Entries(entries);
         let read = match &self.deploy_key {
             None => entries.https(),
-            Some(deploy_key) => match entries.ssh() {
+            Some(_) => match entries.ssh() {
                 Ok((Some(key), hosts)) => Ok(Credentials::ssh(key, hosts)),
-                Ok((None, hosts)) => {
-                    let key = self.made(deploy_key).await;
-                    Ok(Credentials::ssh(key, hosts))
-                }
+                Ok((None, hosts)) => return Some(hosts),
                 Err(what) => Err(what),
             },
         };
-        self.sender.send_replace(match read {
-            Ok(credentials) => Secrets::There(Arc::new(credentials)),
-            Err(what) => Secrets::Refused(format!("the Secret {name}: {what}")),
-        });
+        match read {
+            Ok(credentials) => self.there(credentials),
+            Err(what) => self.refused(format!("the Secret {name}: {what}")),
+        }
+        None
     }
 
-    /// The deploy key, for as long as it takes.
-    async fn made(&self, deploy_key: &DeployKey) -> Key {
-        loop {
-            match deploy_key.read_or_make().await {
-                Ok(key) => return key,
-                Err(what) => self.sender.send_replace(Secrets::Refused(what)),
-            };
-            sleep(jitter(RETRY)).await;
+    /// Tries once to have the deploy key, and says what came of it; gives whether it is there.
+    async fn deploy_key(&self, hosts: &KnownHosts) -> bool {
+        let Some(deploy_key) = &self.deploy_key else {
+            return true;
+        };
+        let key = deploy_key.read_or_make().await;
+        let is_there = key.is_ok();
+        match key {
+            Ok(key) => self.there(Credentials::ssh(key, hosts.clone())),
+            Err(what) => self.refused(what),
         }
+        is_there
+    }
+
+    fn there(&self, credentials: Credentials) {
+        self.sender
+            .send_replace(Secrets::There(Arc::new(credentials)));
+    }
+
+    /// Nobody is woken by the same words again.
+    fn refused(&self, what: String) {
+        self.sender.send_if_modified(|known| {
+            let new = !matches!(known, Secrets::Refused(said) if *said == what);
+            if new {
+                *known = Secrets::Refused(what);
+            }
+            new
+        });
     }
 }
 
-/// The entries of a Secret, if there is one.
-struct Entries(Option<Secret>);
+/// The entries of a Secret.
+struct Entries(BTreeMap<String, ByteString>);
 
 impl Entries {
     fn text(&mut self, key: &str) -> Result<Option<String>, String> {
-        let data = self.0.as_mut().and_then(|secret| secret.data.as_mut());
-        let Some(bytes) = data.and_then(|data| data.remove(key)) else {
-            return Ok(None);
-        };
-        String::from_utf8(bytes.0)
-            .map(Some)
+        let text = self
+            .0
+            .remove(key)
+            .map(|ByteString(bytes)| String::from_utf8(bytes));
+        text.transpose()
             .map_err(|_| format!("{key} is no UTF-8 text"))
     }
 
