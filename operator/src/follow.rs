@@ -280,15 +280,8 @@ impl Follow {
             retry: Pace::new(Duration::from_secs(2), Duration::from_mins(10)),
             facts: Facts {
                 instance: tenant.instance.clone(),
-                drifts: object
-                    .status
-                    .iter()
-                    .flat_map(|status| status.drifts.clone())
-                    .collect(),
-                public_key: object
-                    .status
-                    .as_ref()
-                    .and_then(|status| status.repository_public_key.clone()),
+                drifts: reporter.written().drifts.clone(),
+                public_key: reporter.written().repository_public_key.clone(),
                 ..Facts::default()
             },
             reporter,

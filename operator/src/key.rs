@@ -3,6 +3,9 @@
 
 use std::{fmt, sync::Arc};
 
+/// How many of many objects a sentence names.
+const NAMED: usize = 5;
+
 /// The identity of an object in a cluster.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ObjectKey {
@@ -28,5 +31,16 @@ impl fmt::Display for ObjectKey {
             write!(f, "{namespace}/")?;
         }
         f.write_str(&self.name)
+    }
+}
+
+/// The first of many objects, and how many more there are, for a sentence.
+pub(crate) fn some_of<'a>(objects: impl ExactSizeIterator<Item = &'a ObjectKey>) -> String {
+    let more = objects.len().saturating_sub(NAMED);
+    let named: Vec<String> = objects.take(NAMED).map(ToString::to_string).collect();
+    let named = named.join(", ");
+    match more {
+        0 => named,
+        more => format!("{named} and {more} more"),
     }
 }

@@ -6,6 +6,10 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{ObjectKey, read::Digest};
 
+/// The annotation on what the operator keeps for a configuration: the uid of that, by which what one
+/// of the same name has left is known.
+pub(crate) const CONFIGURATION_UID: &str = "gitmoor.io/configuration-uid";
+
 /// The API server refuses longer field managers.
 const MANAGER_LIMIT: usize = 128;
 

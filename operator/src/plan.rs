@@ -13,6 +13,7 @@ use gitmoor_crds::ANNOTATION_CONFIRM_PRUNE;
 use crate::{
     ObjectKey, Problem, Reason,
     inventory::{Entry, Inventory, Live},
+    key::some_of,
     kinds::{Kinds, Missing, api_version},
     read::{Declared, Digest, Manifests, Sync},
     siblings::declared_among,
@@ -21,9 +22,6 @@ use crate::{
 
 pub(crate) use order::of_deletion;
 pub use order::{STAGES, Stage};
-
-/// How many of the objects that a commit would delete are named.
-const NAMED: usize = 5;
 
 /// An object that is to be applied.
 #[derive(Clone, Debug)]
@@ -435,7 +433,7 @@ fn guard(orphans: &mut Vec<ObjectKey>, inventory: &Inventory, terms: Terms<'_>, 
             None,
             &format!(
                 "this commit would delete {count} of {total} objects, and none is deleted ({})",
-                some_of(orphans)
+                some_of(orphans.iter())
             ),
             terms.revision,
         ));
@@ -452,19 +450,6 @@ fn guard(orphans: &mut Vec<ObjectKey>, inventory: &Inventory, terms: Terms<'_>, 
         }
         !holds_others
     });
-}
-
-/// The first of many objects, for a sentence.
-fn some_of(objects: &[ObjectKey]) -> String {
-    let mut named: Vec<_> = objects
-        .iter()
-        .take(NAMED)
-        .map(ToString::to_string)
-        .collect();
-    if objects.len() > NAMED {
-        named.push(format!("and {} more", objects.len() - NAMED));
-    }
-    named.join(", ")
 }
 
 fn guarded(object: Option<ObjectKey>, what: &str, revision: &str) -> Problem {

@@ -13,10 +13,11 @@ use kube::{
     core::ObjectMeta,
 };
 
-use crate::{fetch::Key, names, tenant::Chain};
-
-/// The uid of the configuration, by which the key of an earlier one of the same name is known.
-const UID: &str = "gitmoor.io/configuration-uid";
+use crate::{
+    fetch::Key,
+    names::{self, CONFIGURATION_UID},
+    tenant::{Chain, Tenant},
+};
 
 /// Where the deploy key of one configuration is kept.
 pub(super) struct DeployKey {
@@ -28,13 +29,14 @@ pub(super) struct DeployKey {
 }
 
 impl DeployKey {
-    /// The deploy key of a configuration, kept in the namespace `home`.
-    pub(super) fn of(api: Api<Secret>, home: &str, object: &SourceControlConfiguration) -> Self {
+    /// The deploy key of a configuration.
+    pub(super) fn of(tenant: &Tenant, object: &SourceControlConfiguration) -> Self {
+        let home = &tenant.assignment.home;
         let namespace = object.namespace().unwrap_or_default();
         Self {
-            api,
+            api: Api::namespaced(tenant.client.clone(), home),
             name: names::deploy_key(&namespace, &object.name_any()),
-            owner: object.owner_ref(&()).filter(|_| home == namespace),
+            owner: object.owner_ref(&()).filter(|_| *home == namespace),
             uid: object.uid().unwrap_or_default(),
         }
     }
@@ -71,16 +73,17 @@ impl DeployKey {
 
     /// Deletes the key, where it has no owner to go with.
     pub(super) async fn delete(&self) -> Result<(), kube::Error> {
+        if self.owner.is_some() {
+            return Ok(());
+        }
         match self.api.get_opt(&self.name).await? {
-            Some(secret) if self.owner.is_none() && self.is_ours(&secret) => {
-                self.delete_this(&secret).await
-            }
+            Some(secret) if self.is_ours(&secret) => self.delete_this(&secret).await,
             _ => Ok(()),
         }
     }
 
     fn is_ours(&self, secret: &Secret) -> bool {
-        secret.annotations().get(UID) == Some(&self.uid)
+        secret.annotations().get(CONFIGURATION_UID) == Some(&self.uid)
     }
 
     async fn delete_this(&self, secret: &Secret) -> Result<(), kube::Error> {
@@ -99,7 +102,10 @@ impl DeployKey {
         Secret {
             metadata: ObjectMeta {
                 name: Some(self.name.clone()),
-                annotations: Some(BTreeMap::from([(UID.to_owned(), self.uid.clone())])),
+                annotations: Some(BTreeMap::from([(
+                    CONFIGURATION_UID.to_owned(),
+                    self.uid.clone(),
+                )])),
                 owner_references: self.owner.clone().map(|owner| vec![owner]),
                 ..ObjectMeta::default()
             },

@@ -126,9 +126,7 @@ impl Follow {
     /// The configuration is gone: what it applied stays, its inventory and deploy key do not.
     pub(super) async fn clean_up(&mut self) {
         self.source.remove().await;
-        let home = &self.tenant.assignment.home;
-        let secrets = Api::namespaced(self.tenant.client.clone(), home);
-        let deploy_key = DeployKey::of(secrets, home, &self.object);
+        let deploy_key = DeployKey::of(&self.tenant, &self.object);
         for attempt in 0..5 {
             let inventory = self.store.delete().await;
             let key = deploy_key.delete().await;

@@ -13,14 +13,12 @@ use crate::{
     ObjectKey, Problem,
     events::{About, Event, Said, Sort, of_report, sender::Events},
     inventory::Live,
+    key::some_of,
     report::{reported, sentence},
 };
 
 /// How many new problems of a report are told at their objects; the status has them all.
 const PROBLEMS: usize = 20;
-
-/// How many objects are named that were put right.
-const NAMED: usize = 5;
 
 /// What was told so far.
 pub(super) struct Told {
@@ -103,17 +101,8 @@ impl Follow {
         if healed.is_empty() {
             return;
         }
-        let named: Vec<String> = healed
-            .iter()
-            .take(NAMED)
-            .map(|(key, _)| key.to_string())
-            .collect();
-        let more = match healed.len() - named.len() {
-            0 => String::new(),
-            more => format!(" and {more} more"),
-        };
-        let named = named.join(", ");
-        let note = format!("put right what somebody had changed: {named}{more}");
+        let named = some_of(healed.iter().map(|(key, _)| key));
+        let note = format!("put right what somebody had changed: {named}");
         let event = Event::new(Sort::Normal, "Healed", "Heal", note);
         self.told.events.tell(event);
     }

@@ -14,14 +14,13 @@ use kube::{
 };
 
 use super::Inventory;
-use crate::{ObjectKey, names};
+use crate::{
+    ObjectKey,
+    names::{self, CONFIGURATION_UID},
+};
 
 /// On each ConfigMap: the configuration, like the label on the objects.
 const LABEL: &str = "gitmoor.io/inventory";
-
-/// On each ConfigMap: the uid of the configuration, by which one that a configuration of the same
-/// name has left is known.
-const UID: &str = "gitmoor.io/configuration-uid";
 
 /// The entry of the ConfigMap.
 const KEY: &str = "objects.jsonl.gz";
@@ -121,7 +120,7 @@ impl Store {
                 .metadata
                 .annotations
                 .as_ref()
-                .and_then(|all| all.get(UID))
+                .and_then(|all| all.get(CONFIGURATION_UID))
                 != Some(&self.uid);
             self.versions
                 .insert(chunk, map.metadata.resource_version.unwrap_or_default());
@@ -198,7 +197,10 @@ impl Store {
                 name: Some(name.clone()),
                 resource_version: version.clone(),
                 owner_references: self.owner.clone().map(|owner| vec![owner]),
-                annotations: Some(BTreeMap::from([(UID.to_owned(), self.uid.clone())])),
+                annotations: Some(BTreeMap::from([(
+                    CONFIGURATION_UID.to_owned(),
+                    self.uid.clone(),
+                )])),
                 labels: Some(BTreeMap::from([
                     (LABEL.to_owned(), self.label()),
                     (
