@@ -205,6 +205,7 @@ impl Secret {
     async fn run(&self, store: &Store) -> anyhow::Result<()> {
         match self {
             Self::List { id } => {
+                ensure_known(store, *id).await?;
                 for one in store.credentials(*id).await? {
                     let end = one.expires_at.map(|end| format!("until {end}"));
                     let end = end.unwrap_or_else(|| "without an end".to_owned());
@@ -250,13 +251,19 @@ impl Token {
 impl Link {
     pub(crate) async fn run(&self, settings: Settings) -> anyhow::Result<()> {
         let store = open(&settings).await?;
-        let known = store.principals().await?;
-        anyhow::ensure!(known.iter().any(|one| one.id == self.id), unknown(self.id));
+        ensure_known(&store, self.id).await?;
         let code = store.create_sign_in_link(self.id).await?;
         let link = settings.sign_in_link(settings.listen.port(), &code);
         print(&format!("{}\n", link.expose()))?;
         Ok(())
     }
+}
+
+/// Fails when there is no such principal.
+async fn ensure_known(store: &Store, id: Uuid) -> anyhow::Result<()> {
+    let known = store.principals().await?;
+    anyhow::ensure!(known.iter().any(|one| one.id == id), unknown(id));
+    Ok(())
 }
 
 fn unknown(id: Uuid) -> String {

@@ -201,7 +201,11 @@ fn principals_are_made_listed_and_deleted() {
     assert_eq!(portal(&["link", &id.replace(&id[..8], "00000000")]).0, 1);
     assert_eq!(principal(&["delete", id]).0, 0);
     assert_eq!(principal(&["list"]).1.lines().count(), 1);
-    for arguments in [&["principal", "delete", id][..], &["token", id]] {
+    for arguments in [
+        &["principal", "delete", id][..],
+        &["principal", "secret", "list", id],
+        &["token", id],
+    ] {
         let (code, _, error) = portal(arguments);
         assert_eq!(code, 1);
         assert!(
