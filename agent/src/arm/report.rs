@@ -22,8 +22,8 @@ const GATHER: Duration = Duration::from_secs(1);
 /// Between two reports: a thousand configurations that change at once take under a minute.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// How long what was said counts as known to the other side.
-const SAY_AGAIN: Duration = Duration::from_hours(1);
+/// How long what was said counts as known to the other side: under an hour, with what chance adds.
+const SAY_AGAIN: Duration = Duration::from_mins(54);
 
 /// A configuration of ARM's last list.
 pub(super) struct Known {
