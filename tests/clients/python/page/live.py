@@ -79,12 +79,18 @@ def stays(chromium):
     person.leave()
 
 
+def is_look(answer):
+    """Whether the page looked for what is new: first when its events begin."""
+    return answer.request.resource_type == "fetch"
+
+
 def silence(chromium):
     """A page that is not live any more says so, since when, and what to do."""
-    person = chromium.visitor().go("/")
+    person = chromium.visitor()
     page = person.page
     banner = page.locator("#banner")
-    page.wait_for_function("performance.getEntriesByType('resource').some((one) => one.name.endsWith(location.pathname))")
+    with page.expect_response(is_look):
+        person.go("/")
     with person.refusal():
         page.context.set_offline(True)
         world.report(*SHOP, complianceState="Failed", messageLevel="Error", message="unheard", attemptedRevision=COMMIT)
@@ -102,9 +108,7 @@ def minutes(chromium):
     """That an agent called is no news: each minute the page looks by itself."""
     person = chromium.visitor()
     page = person.page
-    is_look = lambda answer: answer.request.resource_type == "fetch"
     page.clock.install()
-    # The first look is when the events begin.
     with page.expect_response(is_look):
         person.go(world.page_of(*SHOP))
     page.clock.run_for(5000)
