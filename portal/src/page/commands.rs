@@ -6,7 +6,7 @@ use gitmoor_arm::{
 };
 use serde_json::{Value, json};
 
-use super::{form::Form, text::hides};
+use super::text::hides;
 
 /// Commands that do one thing.
 pub(super) struct Commands {
@@ -25,28 +25,11 @@ pub(super) struct Subject<'a> {
     pub(super) properties: &'a ConfigurationProperties,
     /// The version that they change; nothing of one that is to be made.
     pub(super) etag: Option<&'a str>,
-    /// The variables of the shell that hold secrets, by their names: those that take the place of all
-    /// that there are.
-    pub(super) secrets: Vec<(&'static str, &'static str)>,
+    /// The names of the secrets that take the place of all that there are, if any do.
+    pub(super) secrets: Option<Vec<&'a str>>,
 }
 
 impl Subject<'_> {
-    /// The same with the credentials that a form chooses.
-    pub(super) fn with(self, form: &Form) -> Self {
-        let mut secrets = match form.credentials.as_str() {
-            "https" => vec![
-                (ProtectedSettings::HTTPS_USER, "HTTPS_USER"),
-                (ProtectedSettings::HTTPS_KEY, "HTTPS_KEY"),
-            ],
-            "ssh" => vec![(ProtectedSettings::SSH_PRIVATE_KEY, "SSH_PRIVATE_KEY")],
-            _ => Vec::new(),
-        };
-        if !form.authorities.is_empty() && !form.has("keep") {
-            secrets.push((ProtectedSettings::HTTPS_CA_CERT, "HTTPS_CA_CERT"));
-        }
-        Self { secrets, ..self }
-    }
-
     /// Those of all actions; of the confirmation too, when the deletions of a commit wait for it.
     pub(super) fn all(&self, guarded: Option<&str>) -> Vec<Commands> {
         let params = OperatorParams::parse(self.properties.operator_params());
@@ -127,18 +110,18 @@ impl Subject<'_> {
         }
         let params = gitmoor_arm::with_flags(self.properties.operator_params(), flags);
         properties["operatorParams"] = json!(params);
-        if !self.secrets.is_empty() {
-            let secrets = self.secrets.iter();
-            let secrets = secrets.map(|(name, variable)| (*name, format!("SECRET:{variable}")));
+        if let Some(secrets) = &self.secrets {
+            let secrets = secrets.iter().map(|name| (*name, variable(name)));
             properties["configurationProtectedSettings"] = secrets.collect();
         }
         let body = quoted(&visible(&json!({"properties": properties})));
         // The moment is that of the shell, and so are the secrets.
         let mut body = body.replace("requested-at=NOW", "requested-at='\"$(date -u +%FT%TZ)\"'");
-        for (name, variable) in &self.secrets {
+        for name in self.secrets.iter().flatten() {
+            let variable = variable(name);
             let value = format!("'\"$(printf %s \"${variable}\" | base64 -w0)\"'");
             body = body.replace(
-                &format!("\"{name}\":\"SECRET:{variable}\""),
+                &format!("\"{name}\":\"{variable}\""),
                 &format!("\"{name}\":\"{value}\""),
             );
         }
@@ -222,6 +205,17 @@ impl Subject<'_> {
     }
 }
 
+/// The variable of the shell that holds a secret.
+fn variable(name: &str) -> &'static str {
+    match name {
+        ProtectedSettings::HTTPS_USER => "HTTPS_USER",
+        ProtectedSettings::HTTPS_KEY => "HTTPS_KEY",
+        ProtectedSettings::SSH_PRIVATE_KEY => "SSH_PRIVATE_KEY",
+        ProtectedSettings::HTTPS_CA_CERT => "HTTPS_CA_CERT",
+        _ => "SECRET",
+    }
+}
+
 /// JSON in which nothing hides: such characters are written by their numbers, which means the same.
 fn visible(value: &Value) -> String {
     let mut text = String::new();
@@ -265,7 +259,7 @@ mod tests {
             id: &id,
             properties: &properties,
             etag: Some("e'tag"),
-            secrets: Vec::new(),
+            secrets: None,
         };
         for commands in subject.all(Some("8e1f0c7';rm -rf /")) {
             for text in [&commands.az, &commands.curl] {
@@ -308,7 +302,7 @@ mod tests {
             id: &id,
             properties: &properties,
             etag: Some("e'tag"),
-            secrets: Vec::new(),
+            secrets: None,
         };
         let all = subject.all(None);
         let sync = all.iter().find(|one| one.word == "sync").unwrap();

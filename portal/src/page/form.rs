@@ -6,7 +6,7 @@ mod conflict;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use gitmoor_arm::{
     ConfigurationProperties, FieldError, OperatorParams, OperatorScope, ProtectedChange,
-    ProtectedSettings, repository_url, with_flags,
+    ProtectedSettings, PutRequest, repository_url, with_flags,
 };
 use serde_json::{Value, json};
 
@@ -202,6 +202,15 @@ impl Form {
         ProtectedChange::Replace(all.map(|(name, value)| (name, value.clone())).collect())
     }
 
+    /// The names of the secrets that a request of it writes, unless all stay as they are.
+    pub(super) fn secrets<'a>(&self, request: &'a PutRequest) -> Option<Vec<&'a str>> {
+        let stay = self.has("keep") && self.authorities.is_empty() && !self.without_authorities;
+        match &request.protected {
+            ProtectedChange::Replace(all) if !stay => Some(all.names().collect()),
+            _ => None,
+        }
+    }
+
     /// Whether secrets were typed that are not in the page which comes back.
     pub(super) fn asks_again(&self) -> bool {
         !self.key.is_empty() || !self.private_key.is_empty()
@@ -309,7 +318,7 @@ fn input(name: &str) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use gitmoor_arm::{ApiVersion, PutRequest};
+    use gitmoor_arm::ApiVersion;
 
     fn parsed(form: &Form, kept: Option<&ConfigurationProperties>) -> PutRequest {
         let body = form.body(kept).to_string();

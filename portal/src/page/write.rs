@@ -146,8 +146,11 @@ pub(super) async fn create(
         return show_create(pages, visitor, form, None).await;
     };
     if field(&sent, "as") == Some("commands") {
-        let commands = pages.commands(call, &id, &request.properties, None)?;
-        let commands = commands.with(&form).put();
+        let commands = Subject {
+            secrets: form.secrets(&request),
+            ..pages.commands(call, &id, &request.properties, None)?
+        };
+        let commands = commands.put();
         return show_create(pages, visitor, form, Some(commands)).await;
     }
     let condition = Condition {
@@ -232,8 +235,11 @@ pub(super) async fn edit(
         && let Ok(request) = &request
     {
         let etag = Some(&*form.etag);
-        let commands = pages.commands(call, id, &request.properties, etag)?;
-        let commands = commands.with(&form).put();
+        let commands = Subject {
+            secrets: form.secrets(request),
+            ..pages.commands(call, id, &request.properties, etag)?
+        };
+        let commands = commands.put();
         return Ok(show(&edit_page(visitor, id, form, None, Some(commands))));
     }
     let condition = Condition {
@@ -426,7 +432,7 @@ impl Pages {
             id,
             properties,
             etag,
-            secrets: Vec::new(),
+            secrets: None,
         })
     }
 }
