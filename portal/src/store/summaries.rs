@@ -109,20 +109,16 @@ impl Summary {
 
 /// What lists do not show, and a page does.
 fn details(report: &StatusReport) -> String {
-    let mut hash = Sha256::new();
-    for object in &report.inventory {
-        for text in [&object.object, &object.health, &object.message] {
-            hash.update(text);
-            hash.update([0]);
-        }
-    }
-    for drift in &report.drifts {
-        hash.update(&drift.object);
-        hash.update(drift.time.to_string());
-        hash.update([0]);
-    }
-    let digest: [u8; 32] = hash.finalize().into();
-    digest[..8]
+    let shown = (
+        &report.message,
+        &report.applied_commit,
+        &report.inventory,
+        &report.problems,
+        &report.drifts,
+        &report.repository_public_key,
+    );
+    let shown = serde_json::to_vec(&shown).expect("nothing of it cannot be written");
+    Sha256::digest(shown)[..8]
         .iter()
         .map(|byte| format!("{byte:02x}"))
         .collect()

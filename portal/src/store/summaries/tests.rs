@@ -1,4 +1,4 @@
-use gitmoor_arm::{ApiVersion, PutRequest};
+use gitmoor_arm::{ApiVersion, Drift, PutRequest};
 
 use super::*;
 use crate::store::{
@@ -38,5 +38,44 @@ async fn a_report_that_came_while_older_ones_are_summarised_keeps_its_summary() 
         store.summarise().await.unwrap();
         let made = store.summary(&id).await.unwrap();
         assert_eq!(made, Some(Summary::of(&report)));
+    }
+}
+
+#[test]
+fn all_that_a_page_shows_is_news() {
+    let problem = Problem {
+        message: "it is wrong".to_owned(),
+        ..Problem::default()
+    };
+    let drift = Drift {
+        object: "Pod shop/web".to_owned(),
+        time: Timestamp::NEVER,
+        deleted: false,
+        manager: None,
+    };
+    let report = StatusReport {
+        message: "m".repeat(MAX_TEXT + 1),
+        problems: vec![problem; PROBLEMS + 1],
+        drifts: vec![drift],
+        last_config_applied: Some(Timestamp::NEVER),
+        ..StatusReport::default()
+    };
+    let says_the_same = |change: fn(&mut StatusReport)| {
+        let mut other = report.clone();
+        change(&mut other);
+        Summary::of(&report).says(&Summary::of(&other))
+    };
+    assert!(says_the_same(|other| {
+        other.last_config_applied = Some(Timestamp::now());
+    }));
+    let changes: [fn(&mut StatusReport); 5] = [
+        |other| other.repository_public_key = Some("ssh-ed25519 AAAA".to_owned()),
+        |other| other.problems[PROBLEMS].message = "it is more wrong".to_owned(),
+        |other| other.drifts[0].manager = Some("kubectl-edit".to_owned()),
+        |other| other.message.push('!'),
+        |other| other.inventory = vec![Default::default()],
+    ];
+    for change in changes {
+        assert!(!says_the_same(change));
     }
 }
