@@ -264,7 +264,7 @@ fn message(report: &StatusReport, state: State, earlier: bool, unseen: bool) -> 
     }
     let text = match state {
         State::Pending if unseen => "Its cluster's agent has never called.",
-        State::Pending => "Waiting for the cluster: its agent asks twice a minute.",
+        State::Pending => "Waiting for its cluster's agent.",
         State::Compliant => "What the repository says is applied.",
         _ => "",
     };
