@@ -50,7 +50,7 @@ pub use params::{
 pub use rules::{
     FieldError, MAX_KNOWN_HOSTS, MAX_NAME, MAX_NAMESPACE, MAX_OPERATOR_NAME, MAX_REPOSITORY_URL,
     MAX_SECRET, MAX_TEXT, MAX_WITH_HELM, ProtectedChange, PutRequest, RepositoryError, check,
-    check_name, repository_url, unsupported,
+    check_kept, check_name, repository_url, unsupported,
 };
 pub use sealing::{OpeningKey, SealingError, SealingKey, place_of};
 pub use secret::Secret;

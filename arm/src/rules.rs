@@ -122,6 +122,21 @@ pub fn check(name: &str, properties: &ConfigurationProperties) -> Vec<FieldError
     errors
 }
 
+/// Checks that a key which is kept stays with the server that it was given for: whoever may change
+/// the URL could otherwise have it sent to a server of theirs, and read it there.
+pub fn check_kept(kept: &ProtectedSettings, from: &str, to: &str) -> Option<FieldError> {
+    kept.names()
+        .find(|name| *name == ProtectedSettings::HTTPS_KEY)?;
+    let (from, to) = (repository_url(from).ok()?, repository_url(to).ok()?);
+    (from.origin() != to.origin()).then(|| {
+        let server = from.host_str().unwrap_or_default();
+        let message = format!(
+            "the key that is kept was given for {server}: give credentials for the new server, or none"
+        );
+        FieldError::property("repositoryUrl", message)
+    })
+}
+
 /// Checks the name of a configuration.
 pub fn check_name(name: &str) -> Vec<FieldError> {
     name_problem(name, MAX_NAME)

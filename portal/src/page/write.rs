@@ -5,7 +5,7 @@ use askama::Template;
 use axum::{body::Body, response::Response};
 use gitmoor_arm::{
     ApiVersion, ClusterId, ConfigurationId, ConfigurationProperties, FieldError, ProtectedChange,
-    ProtectedSettings, PutRequest, Timestamp, check, with_flags,
+    ProtectedSettings, PutRequest, Timestamp, check, check_kept, with_flags,
 };
 use http::{Method, StatusCode};
 
@@ -225,6 +225,9 @@ pub(super) async fn edit(
         };
         let mut errors = checked(&id.name().to_ascii_lowercase(), &request);
         errors.extend(form.missing());
+        let from = found.desired.properties.repository_url.as_deref();
+        let moved = from.and_then(|from| check_kept(&settings, from, &form.repository));
+        errors.extend(moved.filter(|_| form.has("keep")));
         if errors.is_empty() {
             Ok(request)
         } else {

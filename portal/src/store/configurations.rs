@@ -3,8 +3,8 @@
 
 use futures::TryStreamExt as _;
 use gitmoor_arm::{
-    ClusterId, ConfigurationId, FieldError, ProtectedSettings, PutRequest, StatusReport, Timestamp,
-    check,
+    ClusterId, ConfigurationId, FieldError, ProtectedChange, ProtectedSettings, PutRequest,
+    StatusReport, Timestamp, check, check_kept,
 };
 use sqlx::{AnyConnection, Row as _, any::AnyRow};
 use uuid::Uuid;
@@ -133,11 +133,20 @@ impl Store {
                     .unwrap_or_default(),
             )
         });
+        let moved = old
+            .as_ref()
+            .filter(|_| request.protected == ProtectedChange::Keep);
+        let moved = moved.and_then(|old| {
+            let from = old.desired.properties.repository_url.as_deref()?;
+            check_kept(&old_settings, from, properties.repository_url.as_deref()?)
+        });
         let settings = request.protected.apply(Some(old_settings.clone()));
         properties.configuration_protected_settings = Some(settings.clone());
         // The name of one that is there was checked when it came, and may be written in any case.
         let checked = if old.is_some() { &name } else { id.name() };
-        let errors = FieldError::join(request.unread, check(checked, &properties));
+        let mut errors = check(checked, &properties);
+        errors.extend(moved);
+        let errors = FieldError::join(request.unread, errors);
         if !errors.is_empty() {
             return Err(PutError::Invalid(errors));
         }

@@ -6,7 +6,7 @@ mod rows;
 use futures::TryStreamExt as _;
 use gitmoor_arm::{
     ClusterId, FieldError, FluxConfigurationId, FluxProperties, FluxRequest, IdentityType,
-    ProtectedSettings, StatusReport, Timestamp, check_flux,
+    ProtectedChange, ProtectedSettings, StatusReport, Timestamp, check_flux, check_kept,
 };
 use serde_json::Value;
 use sqlx::Row as _;
@@ -78,11 +78,18 @@ impl Store {
         }
         let properties = request.properties;
         let old_settings = old.as_ref().map(|(_, settings)| settings.clone());
+        let keeps = request.protected == ProtectedChange::Keep;
         let settings = request.protected.apply(old_settings);
         let checked = if old.is_some() { &name } else { id.name() };
         let mut errors = check_flux(checked, &properties, &settings);
-        if let Some((old, _)) = &old {
+        if let Some((old, old_settings)) = &old {
             errors.extend(moved(&old.properties, &properties));
+            let [from, to] = [&old.properties, &properties].map(|one| &one.git_repository.url);
+            let kept = check_kept(old_settings, from, to).filter(|_| keeps);
+            errors.extend(kept.map(|error| FieldError {
+                field: "properties.gitRepository.url".to_owned(),
+                ..error
+            }));
         }
         errors.extend(
             self.taken(&mut transaction, id, &cluster, &name, &properties)

@@ -103,8 +103,26 @@ async fn kept_secrets_must_fit_what_is_put() {
     alice.put(&path, with_secrets(&secrets)).await;
     let refused = alice.put(&path, body("git@git.example.net:blue.git")).await;
     assert_eq!(refused.error(), (400, "InvalidRequestContent"));
+    // Nor do they go to a server for which they were not given.
+    for elsewhere in [
+        "https://evil.example.net/blue/deploy.git",
+        "https://git.example.net:8443/blue/deploy.git",
+        "http://git.example.net/blue/deploy.git",
+    ] {
+        let refused = alice.put(&path, body(elsewhere)).await;
+        assert_eq!(refused.error(), (400, "InvalidRequestContent"));
+        assert_eq!(refused.targets(), ["properties.repositoryUrl"]);
+        assert!(refused.text.contains("git.example.net"), "{}", refused.text);
+    }
     let shown = alice.get(&path).await;
     assert_eq!(shown.body["properties"]["repositoryUrl"], URL);
+    let renamed = "https://GIT.example.net:443/green/deploy.git";
+    assert_eq!(alice.put(&path, body(renamed)).await.status, StatusCode::OK);
+    let agent = server.agent(CLUSTER).await;
+    assert_eq!(secrets_of(&agent).await, secrets);
+    let mut anew = body("https://other.example.net/blue/deploy.git");
+    anew["properties"]["configurationProtectedSettings"] = secrets.clone();
+    assert_eq!(alice.put(&path, anew).await.status, StatusCode::OK);
 }
 
 #[tokio::test]

@@ -316,6 +316,15 @@ async fn secrets_are_kept_until_they_are_replaced_and_never_given_back() {
     let kept = alice.put(&flux("blue"), without.clone()).await;
     assert_eq!(kept.status, StatusCode::OK, "{}", kept.text);
     assert_eq!(key().await, "czNjcjN0");
+    // But not for another server.
+    let mut elsewhere = without.clone();
+    let url = "https://evil.example.net/blue/deploy.git";
+    elsewhere["properties"]["gitRepository"]["url"] = url.into();
+    let refused = alice.put(&flux("blue"), elsewhere).await;
+    assert_eq!(refused.targets(), ["properties.gitRepository.url"]);
+    let patch = json!({"properties": {"gitRepository": {"url": url}}});
+    let refused = alice.send(Method::PATCH, &flux("blue"), patch).await;
+    assert_eq!(refused.targets(), ["properties.gitRepository.url"]);
     let patch = json!({"properties": {"configurationProtectedSettings": {"httpsKey": "b3RoZXI="}}});
     let patched = alice.send(Method::PATCH, &flux("blue"), patch).await;
     assert!(!patched.text.contains("b3RoZXI="));

@@ -73,10 +73,20 @@ async fn chosen_credentials_are_not_left_empty_and_others_are_kept() {
             ("operatorNamespace", "shop"),
         ];
         form.extend(fields);
+        let before = secrets().await;
+        let commands = [&form[..], &[("as", "commands")]].concat();
+        let shown = ann.post(&format!("{SHOP}/edit"), &commands).await;
+        assert_eq!(shown.status, StatusCode::OK, "{}", shown.html);
+        assert_eq!(secrets().await, before);
         let page = ann.post(&format!("{SHOP}/edit"), &form).await;
         assert_eq!(page.status, StatusCode::SEE_OTHER, "{}", page.html);
+        // The commands do the same.
+        let after = written_secrets(&shown.html).unwrap_or(before);
+        assert_eq!(secrets().await, after, "{}", shown.html);
         html
     };
+    edit(&[("credentials", "keep")]).await;
+    assert_eq!(secrets().await, ["httpsCACert", "httpsKey", "httpsUser"]);
     let html = edit(&[("credentials", "none")]).await;
     assert!(html.contains("There are some, which are not shown"));
     assert_eq!(secrets().await, ["httpsCACert"]);
@@ -91,8 +101,57 @@ async fn chosen_credentials_are_not_left_empty_and_others_are_kept() {
     assert_eq!(secrets().await, ["httpsKey", "httpsUser"]);
     edit(&[("credentials", "keep"), ("httpsCACert", authorities)]).await;
     assert_eq!(secrets().await, ["httpsCACert", "httpsKey", "httpsUser"]);
+    edit(&[("credentials", "none"), ("withoutAuthorities", "on")]).await;
+    assert_eq!(secrets().await, [""; 0]);
     let kept = alice.get(&versioned(CLUSTER, "shop")).await.body;
     assert_eq!(kept["properties"]["sshKnownHostsContents"], "");
+}
+
+/// The names of the secrets that the first command of a page writes, if it writes any or takes them
+/// away.
+fn written_secrets(html: &str) -> Option<Vec<String>> {
+    let (_, secrets) = html.split_once("configurationProtectedSettings&#34;:{")?;
+    let (secrets, _) = secrets.split_once('}').unwrap();
+    let quoted = secrets.split("&#34;");
+    let names = ["httpsCACert", "httpsKey", "httpsUser", "sshPrivateKey"];
+    let mut found: Vec<_> = quoted.filter(|text| names.contains(text)).collect();
+    found.sort_unstable();
+    Some(found.into_iter().map(str::to_owned).collect())
+}
+
+#[tokio::test]
+async fn a_key_that_is_kept_is_not_sent_to_another_server() {
+    let server = Server::start().await;
+    let (mut ann, csrf) = contributor(&server).await;
+    let alice = server.contributor().await;
+    let mut there = body("https://git.example.net/shop");
+    there["properties"]["configurationProtectedSettings"] =
+        json!({"httpsUser": "Ym90", "httpsKey": "cGFzcw=="});
+    alice.put(&versioned(CLUSTER, "shop"), there).await;
+    let html = ann.html(&format!("{SHOP}/edit")).await;
+    let etag = hidden(&html, "etag");
+    let mut form = vec![
+        ("csrf", csrf.as_str()),
+        ("etag", &etag),
+        ("repositoryUrl", "https://evil.example.net/shop"),
+        ("credentials", "keep"),
+    ];
+    for how in [None, Some(("as", "commands"))] {
+        form.extend(how);
+        let page = ann.post(&format!("{SHOP}/edit"), &form).await;
+        assert_eq!(page.status, StatusCode::BAD_REQUEST);
+        assert!(
+            page.html.contains("id=\"repositoryUrl-error\"")
+                && page.html.contains("was given for git.example.net"),
+            "{}",
+            page.html
+        );
+    }
+    form.truncate(3);
+    form.push(("credentials", "none"));
+    let page = ann.post(&format!("{SHOP}/edit"), &form).await;
+    assert_eq!(page.status, StatusCode::SEE_OTHER, "{}", page.html);
+    assert_eq!(secrets_of(&server.agent(CLUSTER).await).await, json!({}));
 }
 
 #[tokio::test]
