@@ -1,11 +1,13 @@
 //! All that lists show, as one visitor may see it. One board serves all who look: however many pages
-//! are open, it is made anew only when something changed.
+//! are open, it is made anew only when something changed, and of that alone where it is little.
 
 use std::{
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
     time::{Duration, Instant},
 };
 
+use gitmoor_arm::ClusterId;
 use tokio::{
     sync::{
         Mutex,
@@ -20,19 +22,23 @@ use crate::{
     store::{ClusterSummary, News},
 };
 
-/// A board is made anew after this time in any case: that an agent called is no news, and what
+/// All of a board is read anew after this time in any case: that an agent called is no news, and what
 /// another portal told may have been lost.
 const OLDEST: Duration = Duration::from_secs(10);
 
-/// A board lasts for so many times the time that it took, so that most of the time goes elsewhere.
+/// A whole board lasts for so many times the time that it took, so that most of the time goes
+/// elsewhere.
 const SPACING: u32 = 9;
 
 /// Nobody waits longer than this for its turn.
 const LONGEST: Duration = Duration::from_secs(1);
 
-/// The clusters that there are.
+/// So many clusters are read each by itself; or one of so many, where there are more.
+const FEW: usize = 16;
+
+/// The clusters that there are, by their ids in lower case.
 pub(super) struct Board {
-    clusters: Vec<ClusterSummary>,
+    clusters: BTreeMap<String, Arc<ClusterSummary>>,
 }
 
 /// The board that was made last.
@@ -41,6 +47,9 @@ pub(super) struct Boards(Mutex<Last>);
 struct Last {
     news: Receiver<News>,
     board: Option<Arc<Board>>,
+    /// What changed since, by ids in lower case.
+    changed: BTreeSet<String>,
+    /// When all of it was read, and how long that took.
     made_at: Instant,
     took: Duration,
 }
@@ -50,6 +59,7 @@ impl Boards {
         Self(Mutex::new(Last {
             news: store.news(),
             board: None,
+            changed: BTreeSet::new(),
             made_at: Instant::now(),
             took: Duration::ZERO,
         }))
@@ -57,20 +67,22 @@ impl Boards {
 }
 
 impl Last {
-    /// The board, if it still says what there is.
-    fn current(&mut self) -> Option<Arc<Board>> {
-        let mut same = self.made_at.elapsed() < OLDEST;
+    /// Hears what changed, and forgets a board of which too much did.
+    fn hear(&mut self) {
+        let mut is_of_use = self.made_at.elapsed() < OLDEST;
         loop {
             match self.news.try_recv() {
                 Ok(News::SignedOut) => {}
-                Ok(News::Cluster(_)) | Err(TryRecvError::Lagged(_)) => same = false,
+                Ok(News::Cluster(id)) if !id.is_empty() => {
+                    self.changed.insert(id);
+                }
+                Ok(News::Cluster(_)) | Err(TryRecvError::Lagged(_)) => is_of_use = false,
                 Err(TryRecvError::Empty | TryRecvError::Closed) => break,
             }
         }
-        if !same {
-            self.board = None;
-        }
-        self.board.clone()
+        let changed = self.changed.len();
+        let is_much = |board: &mut Arc<Board>| changed > FEW.max(board.clusters.len() / FEW);
+        self.board.take_if(|board| !is_of_use || is_much(board));
     }
 }
 
@@ -78,16 +90,39 @@ impl Pages {
     /// A board in which everything is that was written before.
     pub(super) async fn board(&self) -> Result<Arc<Board>, StoreError> {
         let mut last = self.boards.0.lock().await;
-        if let Some(board) = last.current() {
-            return Ok(board);
-        }
-        let pause = (last.took * SPACING).min(LONGEST);
-        sleep(pause.saturating_sub(last.made_at.elapsed())).await;
-        let begun = Instant::now();
-        let clusters = self.store.summaries().await?;
-        let board = Arc::new(Board { clusters });
-        last.took = begun.elapsed();
-        last.made_at = Instant::now();
+        last.hear();
+        let board = match &last.board {
+            Some(board) if last.changed.is_empty() => return Ok(board.clone()),
+            Some(board) => {
+                let mut clusters = board.clusters.clone();
+                for key in &last.changed {
+                    let Ok(id) = key.parse::<ClusterId>() else {
+                        continue;
+                    };
+                    match self.store.cluster_summary(&id).await? {
+                        Some(cluster) => clusters.insert(key.clone(), Arc::new(cluster)),
+                        None => clusters.remove(key),
+                    };
+                }
+                Board { clusters }
+            }
+            None => {
+                let pause = (last.took * SPACING).min(LONGEST);
+                sleep(pause.saturating_sub(last.made_at.elapsed())).await;
+                // What changes while it is read is read once more.
+                last.hear();
+                let begun = Instant::now();
+                let clusters = self.store.summaries().await?.into_iter();
+                last.took = begun.elapsed();
+                last.made_at = Instant::now();
+                let of = |one: ClusterSummary| (one.id.as_str().to_ascii_lowercase(), one.into());
+                Board {
+                    clusters: clusters.map(of).collect(),
+                }
+            }
+        };
+        last.changed.clear();
+        let board = Arc::new(board);
         last.board = Some(board.clone());
         Ok(board)
     }
@@ -97,7 +132,8 @@ impl Board {
     /// What a visitor may see of it: what the API's lists would show them.
     pub(super) fn seen_by(&self, visitor: &Visitor) -> impl Iterator<Item = &ClusterSummary> {
         self.clusters
-            .iter()
+            .values()
+            .map(|cluster| &**cluster)
             .filter(|cluster| visitor.principal.reads(&(&cluster.id).into()))
     }
 }

@@ -258,6 +258,34 @@ async fn an_agent_that_calls_is_seen_at_once() {
 }
 
 #[tokio::test]
+async fn lists_show_what_was_written_before_however_much_it_is() {
+    let server = Server::start().await;
+    registered(&server, 20).await;
+    let alice = server.contributor().await;
+    let mut ann = Browser::of(&server, "ann", SUBSCRIPTION, Role::Reader).await;
+    let rows = |html: &str| html.matches("<th scope=\"row\">").count();
+    let at = |number: usize| {
+        let path = CLUSTER.replace("edge-07", &format!("cluster-{number:04}"));
+        format!("{path}?api-version=2024-01-01")
+    };
+    assert_eq!(rows(&ann.html("/clusters").await), 20);
+    // As many as are read one by one, and more.
+    for number in [1, 16, 17] {
+        for one in 0..number {
+            let tags = Body::Json(json!({"tags": {"ring": format!("of-{number}")}}));
+            let tagged = alice.send(Method::PATCH, &at(one), tags).await;
+            assert_eq!(tagged.status, StatusCode::OK, "{}", tagged.text);
+        }
+        let html = ann.html(&format!("/clusters?q=of-{number}")).await;
+        assert_eq!(rows(&html), number, "{html}");
+    }
+    alice.delete(&at(3)).await;
+    let html = ann.html("/clusters").await;
+    assert_eq!(rows(&html), 19);
+    assert!(!html.contains("cluster-0003"), "{html}");
+}
+
+#[tokio::test]
 async fn browsers_get_a_page_where_there_is_none_and_others_what_the_api_says() {
     let server = Server::start().await;
     let mut ann = Browser::of(&server, "ann", SUBSCRIPTION, Role::Reader).await;
