@@ -34,7 +34,7 @@ use std::{
 
 use axum::{
     Router,
-    body::{Body, to_bytes},
+    body::Body,
     extract::{Request, State},
     middleware::{Next, from_fn},
     response::Response,
@@ -47,7 +47,7 @@ use http::{
 };
 use tokio::{
     sync::Semaphore,
-    time::{Instant, timeout, timeout_at},
+    time::{Instant, timeout_at},
 };
 use url::form_urlencoded;
 
@@ -55,7 +55,7 @@ use crate::{
     GitHost, Limits, Settings, Store,
     api::{
         Site,
-        bodies::OPEN_TIME,
+        bodies::{Bodies, Sent},
         caller::authorise,
         caught,
         refusal::Refusal,
@@ -79,6 +79,7 @@ struct Pages {
     throttle: Arc<Throttle>,
     requests: Semaphore,
     open_requests: Semaphore,
+    bodies: Bodies,
     viewers: Arc<events::Viewers>,
     provider: Option<Provider>,
     git_hosts: BTreeMap<String, GitHost>,
@@ -102,6 +103,7 @@ pub(crate) fn router(
         throttle,
         requests: Semaphore::new(settings.limits.requests.get() as usize),
         open_requests: Semaphore::new(OPEN_REQUESTS),
+        bodies: Bodies::new(),
         viewers: Arc::default(),
         provider,
     });
@@ -186,18 +188,18 @@ impl Pages {
             return Err(Refusal::method(&call.method, route.allow()));
         }
         if route.is_open() {
-            // Read before there is a place for it: who sends slowly keeps nobody out.
-            if call.method == Method::POST {
-                let limit = sign_in::MAX_FORM;
-                let sent = timeout(OPEN_TIME, to_bytes(body, limit)).await;
-                let sent = sent.map_err(|_| Refusal::timeout())?;
-                body = sent.map_err(|_| Refusal::body(limit))?.into();
-            }
+            let form = match call.method {
+                Method::POST => self.bodies.of_anyone(&mut body, sign_in::MAX_FORM).await?,
+                _ => Sent::default(),
+            };
             let _permit = self.open_requests.acquire().await;
-            return sign_in::answer(self, route, &call, body).await;
+            return sign_in::answer(self, route, &call, &form).await;
         }
-        let _permit = self.requests.acquire().await;
-        let Some(visitor) = session::visitor(&self.store, &call.headers).await? else {
+        let visitor = {
+            let _permit = self.requests.acquire().await;
+            session::visitor(&self.store, &call.headers).await?
+        };
+        let Some(visitor) = visitor else {
             // A script is not sent to a page.
             return match route {
                 Route::Events => Err(Refusal::no_token()),
@@ -207,7 +209,7 @@ impl Pages {
         self.throttle
             .take(visitor.principal.id, Kind::of(&call.method), Moment::now())
             .map_err(Refusal::throttled)?;
-        let answered = self.answer_visitor(&visitor, route, &call, body).await;
+        let answered = self.answer_visitor(&visitor, route, &call, &mut body).await;
         Ok(answered.unwrap_or_else(|refusal| frame::refusal(&Frame::of(&visitor), &refusal)))
     }
 
@@ -216,9 +218,17 @@ impl Pages {
         visitor: &Visitor,
         route: Route,
         call: &Call,
-        body: Body,
+        body: &mut Body,
     ) -> Result<Response, Refusal> {
         let posts = call.method == Method::POST;
+        // Read before there is a place for it: who sends slowly keeps nobody out.
+        let form = if posts {
+            let limit = self.limits.body_bytes;
+            self.bodies.of(visitor.principal.id, body, limit).await?
+        } else {
+            Sent::default()
+        };
+        let _permit = self.requests.acquire().await;
         match route {
             Route::Overview => overview::show(self, visitor, call).await,
             Route::Clusters => clusters::show(self, visitor, call).await,
@@ -232,16 +242,16 @@ impl Pages {
                 configuration::show(self, visitor, call, &id).await
             }
             Route::Events => events::show(self, visitor, call),
-            Route::Create if posts => write::create(self, visitor, call, body).await,
+            Route::Create if posts => write::create(self, visitor, call, &form).await,
             Route::Create => write::create_form(self, visitor, call).await,
-            Route::Edit(id) if posts => write::edit(self, visitor, call, &id, body).await,
+            Route::Edit(id) if posts => write::edit(self, visitor, call, &id, &form).await,
             Route::Edit(id) => write::edit_form(self, visitor, &id).await,
-            Route::Press(id, button) => write::press(self, visitor, call, &id, button, body).await,
-            Route::Confirm(id) if posts => confirm::confirm(self, visitor, call, &id, body).await,
+            Route::Press(id, button) => write::press(self, visitor, call, &id, button, &form).await,
+            Route::Confirm(id) if posts => confirm::confirm(self, visitor, call, &id, &form).await,
             Route::Confirm(id) => confirm::form(self, visitor, &id).await,
-            Route::Delete(id) if posts => write::delete(self, visitor, call, &id, body).await,
+            Route::Delete(id) if posts => write::delete(self, visitor, call, &id, &form).await,
             Route::Delete(id) => write::delete_form(self, visitor, &id).await,
-            Route::SignOut => sign_in::sign_out(self, visitor, call, body).await,
+            Route::SignOut => sign_in::sign_out(self, visitor, call, &form).await,
             Route::SignIn | Route::Link | Route::SignInWith | Route::Callback => {
                 unreachable!("they are open")
             }

@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::{refusal::Refusal, shares::Shares};
 
 /// How long someone without a token may take to send a body.
-pub(crate) const OPEN_TIME: Duration = Duration::from_secs(5);
+const OPEN_TIME: Duration = Duration::from_secs(5);
 
 /// What those without a token may have sent at once, all together.
 const OPEN_BYTES: usize = 64 * 1024 * 1024;
@@ -27,7 +27,7 @@ const EACH: usize = 16;
 const SMALL: usize = 64 * 1024;
 const LARGE: usize = 16;
 
-pub(super) struct Bodies {
+pub(crate) struct Bodies {
     open: Arc<Semaphore>,
     each: Shares,
     each_large: Shares,
@@ -36,7 +36,7 @@ pub(super) struct Bodies {
 
 /// A body; while it is there, it counts among those at once.
 #[derive(Default)]
-pub(super) struct Sent {
+pub(crate) struct Sent {
     bytes: Vec<u8>,
     places: Vec<OwnedSemaphorePermit>,
 }
@@ -60,7 +60,7 @@ impl Sent {
 }
 
 impl Bodies {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             open: Arc::new(Semaphore::new(OPEN_BYTES)),
             each: Shares::new(EACH),
@@ -71,7 +71,7 @@ impl Bodies {
 
     /// That of someone without a token, of at most `limit` bytes. When there is no room for it, it
     /// is refused: to wait for it would take room as well.
-    pub(super) async fn of_anyone(&self, body: &mut Body, limit: usize) -> Result<Sent, Refusal> {
+    pub(crate) async fn of_anyone(&self, body: &mut Body, limit: usize) -> Result<Sent, Refusal> {
         let read = async {
             let mut sent = Sent::default();
             let mut parts = take(body).into_data_stream();
@@ -93,7 +93,7 @@ impl Bodies {
     }
 
     /// That of a principal, of at most `limit` bytes.
-    pub(super) async fn of(
+    pub(crate) async fn of(
         &self,
         principal: Uuid,
         body: &mut Body,

@@ -2,7 +2,7 @@
 //! that was looked at.
 
 use askama::Template;
-use axum::{body::Body, response::Response};
+use axum::response::Response;
 use gitmoor_arm::ConfigurationId;
 use http::{Method, StatusCode};
 
@@ -74,9 +74,9 @@ pub(super) async fn confirm(
     visitor: &Visitor,
     call: &Call,
     id: &ConfigurationId,
-    body: Body,
+    body: &[u8],
 ) -> Result<Response, Refusal> {
-    let sent = pages.read(visitor, call, body).await?;
+    let sent = pages.read(visitor, call, body)?;
     let found = pages.find(visitor, id, &Method::PUT).await?;
     let commit = field(&sent, "commit").unwrap_or_default();
     if found.report.as_ref().and_then(guarded) != Some(commit) {

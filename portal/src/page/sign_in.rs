@@ -1,10 +1,7 @@
 //! Signing in and out.
 
 use askama::Template;
-use axum::{
-    body::{Body, to_bytes},
-    response::{IntoResponse as _, Response},
-};
+use axum::response::{IntoResponse as _, Response};
 use gitmoor_arm::Secret;
 use http::{
     HeaderValue, Method, StatusCode,
@@ -51,7 +48,7 @@ pub(super) async fn answer(
     pages: &Pages,
     route: Route,
     call: &Call,
-    body: Body,
+    body: &[u8],
 ) -> Result<Response, Refusal> {
     let frame = Frame::nobody();
     match route {
@@ -83,11 +80,11 @@ pub(super) async fn answer(
     }
 }
 
-async fn redeem(pages: &Pages, call: &Call, body: Body) -> Result<Response, Refusal> {
+async fn redeem(pages: &Pages, call: &Call, body: &[u8]) -> Result<Response, Refusal> {
     if !session::is_from_here(&call.headers, &pages.base(call)?) {
         return Err(Refusal::foreign_form());
     }
-    let form = read(body, MAX_FORM).await?;
+    let form = read(body);
     let code = field(&form, "code").unwrap_or_default();
     let principal = pages.store.redeem_sign_in_link(code).await?;
     let principal = principal.ok_or_else(Refusal::used_link)?;
@@ -118,9 +115,9 @@ pub(super) async fn sign_out(
     pages: &Pages,
     visitor: &Visitor,
     call: &Call,
-    body: Body,
+    body: &[u8],
 ) -> Result<Response, Refusal> {
-    let form = read(body, MAX_FORM).await?;
+    let form = read(body);
     visitor.check(&call.headers, &pages.base(call)?, field(&form, "csrf"))?;
     visitor.leave(&pages.store).await?;
     let mut response = see_other("/sign-in");
@@ -150,10 +147,8 @@ pub(super) fn see_other(path: &str) -> Response {
 }
 
 /// Reads a form.
-pub(super) async fn read(body: Body, limit: usize) -> Result<Vec<(String, String)>, Refusal> {
-    let body = to_bytes(body, limit).await;
-    let body = body.map_err(|_| Refusal::body(limit))?;
-    Ok(form_urlencoded::parse(&body).into_owned().collect())
+pub(super) fn read(body: &[u8]) -> Vec<(String, String)> {
+    form_urlencoded::parse(body).into_owned().collect()
 }
 
 /// A field of a form.

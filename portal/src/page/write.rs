@@ -2,7 +2,7 @@
 //! same way: the same checks, the same store.
 
 use askama::Template;
-use axum::{body::Body, response::Response};
+use axum::response::Response;
 use gitmoor_arm::{
     ApiVersion, ClusterId, ConfigurationId, ConfigurationProperties, FieldError, ProtectedChange,
     ProtectedSettings, PutRequest, Timestamp, check, check_kept, with_flags,
@@ -109,9 +109,9 @@ pub(super) async fn create(
     pages: &Pages,
     visitor: &Visitor,
     call: &Call,
-    body: Body,
+    body: &[u8],
 ) -> Result<Response, Refusal> {
-    let sent = pages.read(visitor, call, body).await?;
+    let sent = pages.read(visitor, call, body)?;
     let mut form = Form::read(&sent);
     let wrong = |field: &str, message: String| FieldError {
         field: field.to_owned(),
@@ -210,9 +210,9 @@ pub(super) async fn edit(
     visitor: &Visitor,
     call: &Call,
     id: &ConfigurationId,
-    body: Body,
+    body: &[u8],
 ) -> Result<Response, Refusal> {
-    let sent = pages.read(visitor, call, body).await?;
+    let sent = pages.read(visitor, call, body)?;
     let found = pages.find(visitor, id, &Method::PUT).await?;
     let settings = pages.store.protected_settings(id).await?;
     let mut form = Form::read(&sent);
@@ -284,9 +284,9 @@ pub(super) async fn press(
     call: &Call,
     id: &ConfigurationId,
     button: Button,
-    body: Body,
+    body: &[u8],
 ) -> Result<Response, Refusal> {
-    pages.read(visitor, call, body).await?;
+    pages.read(visitor, call, body)?;
     let found = pages.find(visitor, id, &Method::PUT).await?;
     let now = Timestamp::now().to_string().replace("+00:00", "Z");
     let change = match button {
@@ -319,9 +319,9 @@ pub(super) async fn delete(
     visitor: &Visitor,
     call: &Call,
     id: &ConfigurationId,
-    body: Body,
+    body: &[u8],
 ) -> Result<Response, Refusal> {
-    let sent = pages.read(visitor, call, body).await?;
+    let sent = pages.read(visitor, call, body)?;
     visitor.may(&ApiRoute::Configuration(id.clone()), &Method::DELETE)?;
     let condition = Condition {
         if_match: Some(vec![field(&sent, "etag").unwrap_or_default().to_owned()]),
@@ -357,13 +357,13 @@ fn checked(name: &str, request: &PutRequest) -> Vec<FieldError> {
 
 impl Pages {
     /// Reads a form, which must be one of ours.
-    pub(super) async fn read(
+    pub(super) fn read(
         &self,
         visitor: &Visitor,
         call: &Call,
-        body: Body,
+        body: &[u8],
     ) -> Result<Vec<(String, String)>, Refusal> {
-        let sent = read(body, self.limits.body_bytes).await?;
+        let sent = read(body);
         visitor.check(&call.headers, &self.base(call)?, field(&sent, "csrf"))?;
         Ok(sent)
     }

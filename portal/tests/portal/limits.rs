@@ -13,9 +13,12 @@ use tokio::{
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
-use super::server::{
-    Body, CLUSTER, OTHER_CLUSTER, SUBSCRIPTION, Server, body, client, data_plane, versioned,
-    versioned_list, within,
+use super::{
+    page::browser::Browser,
+    server::{
+        Body, CLUSTER, OTHER_CLUSTER, SUBSCRIPTION, Server, body, client, data_plane, versioned,
+        versioned_list, within,
+    },
 };
 
 const URL: &str = "https://git.example.net/blue/deploy.git";
@@ -180,6 +183,29 @@ async fn a_principal_that_sends_slowly_keeps_no_other_out() {
     let reported = agent.put(&status, report).await;
     assert_eq!(reported.status, StatusCode::NO_CONTENT);
     assert_eq!(alice.put(&path, body(URL)).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_person_whose_forms_come_slowly_keeps_no_other_out() {
+    let server = Server::start_with(|settings| settings.limits.requests = few(2)).await;
+    let slow = Browser::of(&server, "slow", SUBSCRIPTION, Role::Reader).await;
+    let mut ann = Browser::of(&server, "ann", SUBSCRIPTION, Role::Contributor).await;
+    let csrf = ann.csrf().await;
+    let cookie = slow.cookie.unwrap();
+    let mut hanging = Vec::new();
+    for path in ["/sign-out", "/create"].repeat(12) {
+        let head = format!("POST {path} HTTP/1.1\r\ncookie: {cookie}");
+        hanging.push(hang(&server, &head, b"csrf=").await);
+    }
+    ann.html("/").await;
+    let form = [
+        ("csrf", csrf.as_str()),
+        ("cluster", CLUSTER),
+        ("name", "blue"),
+        ("repositoryUrl", URL),
+    ];
+    let made = ann.post("/create", &form).await;
+    assert_eq!(made.status, StatusCode::SEE_OTHER, "{}", made.html);
 }
 
 fn few(number: u32) -> std::num::NonZeroU32 {
