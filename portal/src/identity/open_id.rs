@@ -82,13 +82,19 @@ pub enum OpenIdError {
 }
 
 impl OpenId {
-    /// The issuer's exact name: a URL that ends with its host is written without a slash.
+    /// The issuer's name, as people are kept by it: a URL that ends with its host is written without a slash.
     fn name(&self) -> &str {
         let text = self.issuer.as_str();
         match self.issuer.path() {
             "/" => text.trim_end_matches('/'),
             _ => text,
         }
+    }
+
+    /// Whether the issuer says this of itself: some write a slash after their host, some do not, and
+    /// a [`Url`] always has it.
+    fn is_named(&self, issuer: &str) -> bool {
+        issuer == self.name() || issuer == self.issuer.as_str()
     }
 
     /// What the store keeps of a person, whom this provider calls `subject`.

@@ -178,7 +178,7 @@ impl Provider {
 
     /// Whether it is this provider that a browser comes back from, as far as it says (RFC 9207).
     pub(crate) fn is_issuer(&self, issuer: Option<&str>) -> bool {
-        issuer.is_none_or(|issuer| issuer == self.settings.name())
+        issuer.is_none_or(|issuer| self.settings.is_named(issuer))
     }
 
     /// Who it is that came back with this code.
@@ -196,7 +196,7 @@ impl Provider {
         let token = self.redeem(&known.metadata, attempt, back, code).await?;
         let nonce = attempt.nonce();
         let expected = Expected {
-            issuer: self.settings.name(),
+            issuer: &known.metadata.issuer,
             client: &self.settings.client_id,
             nonce: &nonce,
         };
@@ -292,7 +292,7 @@ impl Provider {
         let base = self.settings.issuer.as_str().trim_end_matches('/');
         let url = format!("{base}/.well-known/openid-configuration");
         let metadata: Metadata = ask("configuration", self.client.get(url)).await?;
-        if metadata.issuer != self.settings.name() {
+        if !self.settings.is_named(&metadata.issuer) {
             return Err(SignInError::Metadata("it has another issuer"));
         }
         let ends = [

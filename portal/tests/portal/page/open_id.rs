@@ -122,6 +122,21 @@ async fn a_person_signs_in_at_the_provider_and_goes_on_where_they_were() {
 }
 
 #[tokio::test]
+async fn a_provider_whose_name_ends_with_a_slash_signs_people_in_by_exactly_that_name() {
+    let (server, provider) = start().await;
+    let mut browser = Browser::new(&server);
+    let slash = provider.issuer.as_str();
+    provider.lies.lock().unwrap().metadata = vec![("issuer", json!(slash))];
+    for (issuer, is_it) in [(slash, true), (slash.trim_end_matches('/'), false)] {
+        provider.lies.lock().unwrap().claims = vec![("iss", Some(json!(issuer)))];
+        let began = browser.get("/sign-in/with").await;
+        let (back, _) = provider.enter(began.location());
+        let page = browser.get(&format!("{back}&iss={slash}")).await;
+        assert_eq!(has_session(&page), is_it, "{issuer}: {}", page.html);
+    }
+}
+
+#[tokio::test]
 async fn nobody_is_sent_to_another_host_afterwards() {
     let (server, provider) = start().await;
     let mut browser = Browser::new(&server);
