@@ -213,9 +213,9 @@ async fn answer(State(api): State<Arc<Api>>, request: Request) -> Response {
     let answer = async {
         let waited = api.wait(&head).await?;
         // What waits for news takes no room for what comes after it.
-        let work = Box::pin(api.answer(head, &mut body));
+        let work = Box::pin(api.answer(head, &mut body, waited));
         let mut response = api.in_time(work).await?;
-        if waited {
+        if waited.is_some() {
             let applied = HeaderValue::from_static("wait");
             let headers = response.headers_mut();
             headers.insert(data_plane::PREFERENCE_APPLIED, applied);
@@ -265,13 +265,13 @@ impl Api {
     }
 
     /// Lets a caller wait who asks for that and may: before the time begins that its request may
-    /// take, and without a place among those at once. Whether it did.
-    async fn wait(&self, head: &Parts) -> Result<bool, Refusal> {
+    /// take, and without a place among those at once. How many calls it had left, if it did.
+    async fn wait(&self, head: &Parts) -> Result<Option<u32>, Refusal> {
         let Some(wait) = data_plane::wait(&head.headers) else {
-            return Ok(false);
+            return Ok(None);
         };
         let Ok(Route::Desired(cluster)) = Route::parse(head.uri.path()) else {
-            return Ok(false);
+            return Ok(None);
         };
         let known = async {
             let caller = authenticate(&self.store, &head.headers).await?;
@@ -280,24 +280,40 @@ impl Api {
         };
         let caller = self.in_time(known).await?;
         let Some(_place) = self.waits.try_take(caller.id) else {
-            return Ok(false);
+            return Ok(None);
+        };
+        // Who calls too often is not told so after a wait.
+        let Ok(left) = self.take(&caller, &head.method) else {
+            return Ok(None);
         };
         let changed = data_plane::changed(self, &head.headers, &cluster, wait);
         tokio::select! {
             changed = changed => changed?,
             () = self.site.cancel.cancelled() => {}
         }
-        Ok(true)
+        Ok(Some(left))
     }
 
-    async fn answer(&self, head: Parts, body: &mut Body) -> Result<Response, Refusal> {
+    /// Takes one call of those that the caller has left: how many are, or how long to wait.
+    fn take(&self, caller: &Principal, method: &Method) -> Result<u32, Duration> {
+        let now = Moment::now();
+        self.throttle.take(caller.id, Kind::of(method), now)
+    }
+
+    /// Answers a call, which was taken already where it waited.
+    async fn answer(
+        &self,
+        head: Parts,
+        body: &mut Body,
+        waited: Option<u32>,
+    ) -> Result<Response, Refusal> {
         let tenant = self.store.tenant().to_string();
         if let Some(open) = Public::parse(head.uri.path(), &tenant) {
             return self.answer_anyone(open, head.into(), body).await;
         }
         let caller = authenticate(&self.store, &head.headers).await?;
         let kind = Kind::of(&head.method);
-        let left = self.throttle.take(caller.id, kind, Moment::now());
+        let left = waited.map_or_else(|| self.take(&caller, &head.method), Ok);
         let answered = match left {
             Ok(_) => self.answer_caller(&caller, head.into(), body).await,
             Err(wait) => Err(Refusal::throttled(wait)),

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use gitmoor_portal::Rate;
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 use tokio::time::timeout;
@@ -123,6 +124,38 @@ async fn only_the_clusters_agent_may_wait() {
         assert_eq!(answer.status, StatusCode::NOT_MODIFIED, "{wait}");
         assert!(!answer.headers.contains_key("preference-applied"));
     }
+}
+
+#[tokio::test]
+async fn who_calls_too_often_is_told_so_before_a_wait_and_who_waits_calls_once() {
+    let server = Server::start_with(|settings| {
+        settings.limits.throttling.reads = Rate {
+            burst: 20.try_into().unwrap(),
+            per_second: 1.try_into().unwrap(),
+        };
+    })
+    .await;
+    let (path, agent) = (data_plane(CLUSTER), server.agent(CLUSTER).await);
+    let first = agent.get(&path).await;
+    let at_once = news(&agent, "\"another\"", Some("wait=60")).await;
+    assert_eq!(at_once.headers["preference-applied"], "wait");
+    let left = &at_once.headers["x-ms-ratelimit-remaining-subscription-reads"];
+    // More where so much time has passed that others were added.
+    let left: u32 = left.to_str().unwrap().parse().unwrap();
+    assert!(left >= 18, "{left}");
+
+    let known = etag(&first);
+    let refused = async {
+        loop {
+            while agent.get(&path).await.status == StatusCode::OK {}
+            let waits = news(&agent, &known, Some("wait=60"));
+            // One that was added meanwhile lets it wait.
+            if let Ok(answer) = timeout(Duration::from_secs(2), waits).await {
+                break answer;
+            }
+        }
+    };
+    assert_eq!(within(refused).await.error(), (429, "TooManyRequests"));
 }
 
 #[tokio::test]
