@@ -2,7 +2,7 @@
 
 mod provider;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use gitmoor_portal::{
     Portal, Settings,
@@ -14,11 +14,11 @@ use serde_json::{Value, json};
 use super::{
     super::{
         log::Log,
-        server::{SUBSCRIPTION, Server, settings},
+        server::{SUBSCRIPTION, Server, settings, within},
     },
     browser::{Browser, Page},
 };
-use provider::{CLIENT, Lies, Provider, SECRET, SUBJECT, Signature};
+use provider::{CLIENT, Lies, Proof, Provider, SECRET, SUBJECT, Signature};
 
 /// Where people are sent back to; the browsers of the tests know where it is.
 const URL: &str = "https://portal.example.net";
@@ -134,6 +134,42 @@ async fn a_provider_whose_name_ends_with_a_slash_signs_people_in_by_exactly_that
         let page = browser.get(&format!("{back}&iss={slash}")).await;
         assert_eq!(has_session(&page), is_it, "{issuer}: {}", page.html);
     }
+}
+
+#[tokio::test]
+async fn the_portal_proves_itself_as_the_provider_wants() {
+    for proof in [Proof::Basic, Proof::Post, Proof::None] {
+        let (server, provider) = start_with(|one| {
+            if proof == Proof::None {
+                one.client_secret = None;
+            }
+        })
+        .await;
+        *provider.proof.lock().unwrap() = proof;
+        let page = sign_in(&mut Browser::new(&server), &provider, "%2F").await;
+        assert!(has_session(&page), "{proof:?}: {}", page.html);
+    }
+}
+
+#[tokio::test]
+async fn people_sign_in_after_the_provider_has_changed_its_key() {
+    let (server, provider) = start().await;
+    let mut browser = Browser::new(&server);
+    assert!(has_session(&sign_in(&mut browser, &provider, "%2F").await));
+    *provider.changed_key.lock().unwrap() = true;
+    provider.lies.lock().unwrap().signature = Signature::OtherId;
+    // It is asked again some seconds after it was asked first.
+    within(async {
+        while !has_session(&sign_in(&mut browser, &provider, "%2F").await) {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+    })
+    .await;
+    let asked = provider.asked.lock().unwrap().clone();
+    assert_eq!(asked.iter().filter(|one| *one == "keys").count(), 2);
+    provider.lies.lock().unwrap().signature = Signature::Es256;
+    let page = sign_in(&mut browser, &provider, "%2F").await;
+    assert!(!has_session(&page), "by the key of before");
 }
 
 #[tokio::test]

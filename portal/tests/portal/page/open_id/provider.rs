@@ -63,6 +63,17 @@ pub(super) enum Signature {
     Broken,
 }
 
+/// How the portal must prove itself to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Proof {
+    /// `client_secret_basic`, which it need not name.
+    Basic,
+    /// `client_secret_post`.
+    Post,
+    /// Not at all: it has no secret.
+    None,
+}
+
 /// What was asked of it for one code.
 struct Grant {
     nonce: String,
@@ -73,6 +84,9 @@ struct Grant {
 pub(super) struct Provider {
     pub(super) issuer: Url,
     pub(super) lies: Mutex<Lies>,
+    pub(super) proof: Mutex<Proof>,
+    /// Whether it has another key than at first.
+    pub(super) changed_key: Mutex<bool>,
     pub(super) asked: Mutex<Vec<String>>,
     grants: Mutex<HashMap<String, Grant>>,
     own: EcdsaKeyPair,
@@ -109,6 +123,8 @@ impl Provider {
         let provider = Arc::new(Self {
             issuer: issuer.parse().unwrap(),
             lies: Mutex::default(),
+            proof: Mutex::new(Proof::Basic),
+            changed_key: Mutex::default(),
             asked: Mutex::default(),
             grants: Mutex::default(),
             own: generate(),
@@ -152,6 +168,12 @@ impl Provider {
             "issuer": name, "authorization_endpoint": format!("{name}/enter?tenant=a"),
             "token_endpoint": format!("{name}/token"), "jwks_uri": format!("{name}/keys"),
         });
+        let methods = "token_endpoint_auth_methods_supported";
+        match *self.proof.lock().unwrap() {
+            Proof::Basic => {}
+            Proof::Post => metadata[methods] = json!(["client_secret_post"]),
+            Proof::None => metadata[methods] = json!(["none"]),
+        }
         for (field, value) in &self.lies.lock().unwrap().metadata {
             metadata[*field] = value.clone();
         }
@@ -160,11 +182,15 @@ impl Provider {
 
     fn keys(&self) -> Value {
         self.saw("keys");
-        let point = self.own.public_key().as_ref();
+        let (key, id) = match *self.changed_key.lock().unwrap() {
+            false => (&self.own, "own"),
+            true => (&self.other, "other"),
+        };
+        let point = key.public_key().as_ref();
         let rsa = ring::rsa::PublicKeyComponents::<Vec<u8>>::from(self.rsa.public());
         json!({"keys": [
             {"kty": "OCT-something-new", "kid": "new"},
-            {"kty": "EC", "crv": "P-256", "use": "sig", "kid": "own",
+            {"kty": "EC", "crv": "P-256", "use": "sig", "kid": id,
                 "x": b64(&point[1..33]), "y": b64(&point[33..])},
             {"kty": "RSA", "alg": "RS256", "kid": "rsa", "n": b64(rsa.n), "e": b64(rsa.e)},
         ]})
@@ -208,8 +234,13 @@ impl Provider {
         let header = headers
             .get("authorization")
             .map(|one| one.to_str().unwrap());
-        let posted = form.get("client_secret").is_some_and(|one| one == SECRET);
-        let proven = posted || header == Some(&format!("Basic {basic}"));
+        let posted = |name: &str| form.get(name).map(String::as_str);
+        let sent = (header, posted("client_id"), posted("client_secret"));
+        let proven = match *self.proof.lock().unwrap() {
+            Proof::Basic => sent == (Some(&*format!("Basic {basic}")), None, None),
+            Proof::Post => sent == (None, Some(CLIENT), Some(SECRET)),
+            Proof::None => sent == (None, Some(CLIENT), None),
+        };
         let lies = self.lies.lock().unwrap().clone();
         if let Some(answer) = lies.answer {
             return answer;
