@@ -5,8 +5,8 @@ use gitmoor_portal::identity::{Certificate, ClientSecret, Role};
 use ring::{
     rand::SystemRandom,
     signature::{
-        ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, RSA_PKCS1_SHA256, RSA_PSS_SHA256,
-        RsaEncoding, RsaKeyPair,
+        ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, RSA_PKCS1_SHA256,
+        RSA_PSS_SHA256, RsaEncoding, RsaKeyPair, UnparsedPublicKey,
     },
 };
 use rustls_pki_types::pem::PemObject as _;
@@ -110,19 +110,26 @@ async fn a_secret_is_exchanged_for_a_token_that_the_key_set_verifies() {
         let life = claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap();
         assert_eq!(life, 3600);
         let keys = caller.get("/adfs/discovery/keys").await.body;
-        let ids: Vec<&Value> = keys["keys"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|key| &key["kid"])
-            .collect();
-        assert!(ids.contains(&&header["kid"]), "{keys}");
+        let mut all = keys["keys"].as_array().unwrap().iter();
+        let key = all.find(|key| key["kid"] == header["kid"]).unwrap();
+        let point = [
+            vec![4],
+            decoded(key["x"].as_str().unwrap()),
+            decoded(key["y"].as_str().unwrap()),
+        ];
+        let key = UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point.concat());
+        let (message, signature) = token.rsplit_once('.').unwrap();
+        key.verify(message.as_bytes(), &decoded(signature)).unwrap();
     }
+}
+
+fn decoded(text: &str) -> Vec<u8> {
+    BASE64_URL_SAFE_NO_PAD.decode(text).unwrap()
 }
 
 fn part(token: &str, index: usize) -> Value {
     let part = token.split('.').nth(index).unwrap();
-    serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap()
+    serde_json::from_slice(&decoded(part)).unwrap()
 }
 
 #[tokio::test]
