@@ -72,6 +72,7 @@ mod on_postgres {
     mod page;
     mod roles;
     mod sealed;
+    mod secrecy;
     mod server;
     mod several;
     mod sql;

@@ -1,6 +1,4 @@
-//! Secrets and tokens are in none of the places where people look: the log, errors, the database.
-
-use std::fs;
+//! Secrets and tokens are in none of the places where people look: the log and errors.
 
 use gitmoor_arm::{ENROLMENT_PLACE, OpeningKey};
 use gitmoor_portal::identity::Role;
@@ -136,27 +134,4 @@ async fn what_a_browser_or_an_agent_holds_is_not_in_the_log() {
     ] {
         assert!(!log.contains(canary), "{canary}: {log}");
     }
-}
-
-#[tokio::test]
-async fn a_secret_is_not_in_the_database() {
-    let server = Server::start().await;
-    let scope = SUBSCRIPTION.parse().unwrap();
-    let secret = server
-        .store
-        .create_principal("alice", &scope, Role::Contributor)
-        .await
-        .unwrap();
-    let directory = server.stop().await;
-    let database = fs::read(directory.path().join("portal.db")).unwrap();
-    let holds = |text: &str| {
-        database
-            .windows(text.len())
-            .any(|window| window == text.as_bytes())
-    };
-    assert!(
-        holds(&secret.id().to_string()),
-        "the principal is not there at all"
-    );
-    assert!(!holds(secret.expose()));
 }
