@@ -227,3 +227,20 @@ impl Default for Limits {
 const fn number(number: u32) -> NonZeroU32 {
     NonZeroU32::new(number).expect("the defaults are not zero")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_principal_may_call_as_often_as_at_arm() {
+        let Throttling {
+            reads,
+            writes,
+            deletes,
+        } = Throttling::default();
+        let rates = [reads, writes, deletes].map(|rate| (rate.burst.get(), rate.per_second.get()));
+        // https://learn.microsoft.com/azure/azure-resource-manager/management/request-limits-and-throttling
+        assert_eq!(rates, [(250, 25), (200, 10), (200, 10)]);
+    }
+}
