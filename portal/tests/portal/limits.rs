@@ -1,6 +1,6 @@
 //! What a caller may not do to the portal: send too much, too slowly, or too many at once.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{future::pending, io, sync::Arc, time::Duration};
 
 use gitmoor_portal::identity::Role;
 use reqwest::{Method, StatusCode};
@@ -8,7 +8,7 @@ use rustls::{ClientConfig, RootCertStore, crypto::ring, pki_types::CertificateDe
 use rustls_pki_types::pem::PemObject as _;
 use serde_json::json;
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    io::{AsyncReadExt as _, AsyncWriteExt as _, split},
     net::TcpStream,
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
@@ -51,11 +51,40 @@ async fn a_body_that_is_too_large_is_refused_and_the_portal_goes_on() {
     let status = format!("{}/blue/status", data_plane(CLUSTER));
     for answer in [
         alice.put(&path, large.clone()).await,
-        agent.put(&status, large).await,
+        agent.put(&status, large.clone()).await,
+        alice.send(Method::POST, "/adfs/oauth2/token", large).await,
     ] {
         assert_eq!(answer.error(), (413, "RequestContentTooLarge"));
     }
     assert_eq!(alice.get(&path).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_body_that_goes_on_without_end_is_refused_when_it_is_too_large() {
+    let server = Server::start().await;
+    let token = server.token("bob", SUBSCRIPTION, Role::Contributor).await;
+    let put = format!(
+        "PUT {} HTTP/1.1\r\nauthorization: Bearer {}",
+        versioned(CLUSTER, "blue"),
+        token.expose()
+    );
+    for head in [put.as_str(), "POST /adfs/oauth2/token HTTP/1.1"] {
+        let mut stream = connect(&server, b"http/1.1").await;
+        let head = format!("{head}\r\nhost: portal\r\ntransfer-encoding: chunked\r\n\r\n");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let (mut reader, mut writer) = split(stream);
+        let part = format!("10000\r\n{}\r\n", " ".repeat(0x10000));
+        let sends = async {
+            while writer.write_all(part.as_bytes()).await.is_ok() {}
+            pending().await
+        };
+        let mut answer = [0; 12];
+        tokio::select! {
+            () = sends => {}
+            read = within(reader.read_exact(&mut answer)) => drop(read.unwrap()),
+        }
+        assert_eq!(&answer, b"HTTP/1.1 413");
+    }
 }
 
 #[tokio::test]
