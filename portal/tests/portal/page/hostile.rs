@@ -1,7 +1,9 @@
 //! Text of repositories, clusters and callers is text, whatever it holds.
 
 use gitmoor_portal::identity::Role;
+use reqwest::Method;
 use serde_json::json;
+use url::form_urlencoded;
 
 use super::{
     super::server::{CLUSTER, SUBSCRIPTION, Server, versioned},
@@ -81,6 +83,41 @@ async fn a_repository_that_is_no_web_address_is_no_link() {
         assert_eq!(answer.error(), (400, "InvalidRequestContent"), "{url}");
     }
     assert_harmless(&ann.html(&format!("{PAGE}/shop")).await);
+}
+
+#[tokio::test]
+async fn a_repository_is_searched_for_as_it_is_written_and_no_webhook_is_taken() {
+    let server = Server::start().await;
+    let alice = server.contributor().await;
+    let url = "https://h/(a+)+$[x";
+    for (name, url) in [("hostile-one", url), ("other-one", "https://h/aaaa")] {
+        let body = json!({"properties": {"repositoryUrl": url}});
+        let answer = alice.put(&versioned(CLUSTER, name), body).await;
+        assert_eq!(answer.status, 201, "{}", answer.text);
+    }
+    let mut ann = Browser::of(&server, "ann", SUBSCRIPTION, Role::Reader).await;
+    let html = ann.html(&format!("{PAGE}/hostile-one")).await;
+    assert!(html.contains(url), "{html}");
+    for (search, found) in [
+        (url, "hostile-one"),
+        ("(a+)+$", "hostile-one"),
+        ("[x", "hostile-one"),
+        ("aaaa", "other-one"),
+    ] {
+        let query = form_urlencoded::byte_serialize(search.as_bytes());
+        let path = format!("/configurations?q={}", query.collect::<String>());
+        let html = ann.html(&path).await;
+        for name in ["hostile-one", "other-one"] {
+            assert_eq!(html.contains(name), name == found, "{search}: {html}");
+        }
+    }
+    for path in ["/hook/x", "/hook", "/webhook", "/api/webhook"] {
+        let event = json!({"repository": {"clone_url": url, "html_url": url}});
+        let answer = alice.send(Method::POST, path, event).await;
+        assert_eq!(answer.status, 404, "{path}");
+        let page = ann.post(path, &[("payload", url)]).await;
+        assert_eq!(page.status, 401, "{path}");
+    }
 }
 
 #[tokio::test]
