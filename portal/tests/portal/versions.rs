@@ -8,8 +8,8 @@ use super::server::{
 };
 
 const URL: &str = "https://git.example.net/blue/deploy.git";
-const FIRST: &str = "2019-11-01-preview";
-const LATER: [&str; 10] = [
+pub(super) const FIRST: &str = "2019-11-01-preview";
+pub(super) const LATER: [&str; 10] = [
     "2020-07-01-preview",
     "2020-10-01-preview",
     "2021-03-01",
