@@ -315,6 +315,14 @@ fn connectivity(last_seen: Option<Timestamp>, now: Timestamp) -> &'static str {
     }
 }
 
+/// The type of the identity that was put.
+fn identity(body: &Value) -> &str {
+    let identity = &body["identity"];
+    // Enrolment by an older version wrote an object.
+    let kind = identity.as_str().or(identity["type"].as_str());
+    kind.unwrap_or("None")
+}
+
 /// A cluster as ARM shows it.
 fn view(api: &Api, record: &ClusterRecord) -> Value {
     let mut properties = record.body["properties"].clone();
@@ -345,7 +353,7 @@ fn view(api: &Api, record: &ClusterRecord) -> Value {
             }
         }
     }
-    let kind = record.body["identity"].as_str().unwrap_or("None");
+    let kind = identity(&record.body);
     let mut identity = json!({"type": kind});
     if kind != "None" {
         identity["tenantId"] = json!(api.store.tenant());
@@ -377,6 +385,19 @@ fn view(api: &Api, record: &ClusterRecord) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_identity_is_read_also_as_an_older_version_wrote_it() {
+        for (put, wanted) in [
+            (json!("SystemAssigned"), "SystemAssigned"),
+            (json!({"type": "SystemAssigned"}), "SystemAssigned"),
+            (json!("None"), "None"),
+            (Value::Null, "None"),
+        ] {
+            let body = json!({"identity": put});
+            assert_eq!(identity(&body), wanted, "{body}");
+        }
+    }
 
     #[test]
     fn a_cluster_is_offline_when_its_agent_has_not_called_for_a_quarter_of_an_hour() {

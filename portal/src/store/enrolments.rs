@@ -87,7 +87,8 @@ impl Store {
             self.put_group(group, by).await?;
         }
         let body = json!({
-            "identity": {"type": "SystemAssigned"},
+            "identity": "SystemAssigned",
+            "kind": null,
             "properties": {"agentPublicKeyCertificate": ""},
         });
         let only_new = Condition {

@@ -275,6 +275,8 @@ async fn the_cluster_is_registered_and_the_log_says_by_whom() {
         .get(&format!("{CLUSTER}?api-version=2024-01-01"))
         .await;
     assert_eq!(cluster.body["location"], "oslo", "{}", cluster.text);
+    let identity = json!({"type": "SystemAssigned", "tenantId": server.store.tenant()});
+    assert_eq!(cluster.body["identity"], identity);
     let log = audit::log(&server, SUBSCRIPTION).await;
     let actions: Vec<&str> = log.iter().map(|entry| entry.action.as_str()).collect();
     assert_eq!(
