@@ -109,13 +109,16 @@ fn one(status: StatusCode, stored: WithReport, version: ApiVersion) -> Response 
 /// A configuration as ARM shows it in that api-version: with its status, `Pending` before the
 /// first, and never with secrets.
 fn view(stored: WithReport, version: ApiVersion) -> Value {
+    // A deploy key stays the same when its configuration changes.
+    let last = stored.report.as_ref().or(stored.earlier.as_ref());
+    let public_key = last.and_then(|report| report.repository_public_key.clone());
     let report = stored.report.unwrap_or_default();
     let mut resource = stored.desired.resource();
     let properties = &mut resource.properties;
     properties.configuration_protected_settings = Some(ProtectedSettings::default());
     properties.provisioning_state = Some(ProvisioningState::Succeeded);
     properties.compliance_status = Some(report.compliance_status());
-    properties.repository_public_key = Some(report.repository_public_key.unwrap_or_default());
+    properties.repository_public_key = Some(public_key.unwrap_or_default());
     if !version.has_credentials() {
         properties.configuration_protected_settings = None;
         properties.ssh_known_hosts_contents = None;

@@ -168,27 +168,27 @@ impl Store {
         if !changed.is_empty() {
             after["changedProtectedSettings"] = changed.into();
         }
+        let (old, earlier) = old
+            .map(|old| (old.desired, old.report.or(old.earlier)))
+            .unzip();
         let desired = Desired {
             etag: Uuid::new_v4().to_string(),
             properties,
             last_modified_by: by.name.clone(),
             last_modified_by_type: by.kind.clone(),
             last_modified_at: now,
-            ..old.map_or_else(
-                || Desired {
-                    id: id.as_str().to_owned(),
-                    etag: String::new(),
-                    properties: Default::default(),
-                    flux: None,
-                    created_by: by.name.clone(),
-                    created_by_type: by.kind.clone(),
-                    created_at: now,
-                    last_modified_by: String::new(),
-                    last_modified_by_type: by.kind.clone(),
-                    last_modified_at: now,
-                },
-                |old| old.desired,
-            )
+            ..old.unwrap_or_else(|| Desired {
+                id: id.as_str().to_owned(),
+                etag: String::new(),
+                properties: Default::default(),
+                flux: None,
+                created_by: by.name.clone(),
+                created_by_type: by.kind.clone(),
+                created_at: now,
+                last_modified_by: String::new(),
+                last_modified_by_type: by.kind.clone(),
+                last_modified_at: now,
+            })
         };
         write(&self.sealing, &mut transaction, &cluster, &name, &desired).await?;
         write_settings(&self.sealing, &mut transaction, &cluster, &name, &settings).await?;
@@ -204,7 +204,7 @@ impl Store {
         let stored = WithReport {
             desired,
             report: None,
-            earlier: None,
+            earlier: earlier.flatten(),
         };
         Ok(if created {
             Written::Created(stored)

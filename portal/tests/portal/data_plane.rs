@@ -178,6 +178,27 @@ async fn a_report_is_shown_as_the_compliance_status() {
 }
 
 #[tokio::test]
+async fn the_public_key_of_a_configuration_is_told_also_while_a_change_is_not_yet_reported() {
+    let server = Server::start().await;
+    let (alice, agent) = (server.contributor().await, server.agent(CLUSTER).await);
+    let path = versioned(CLUSTER, "blue");
+    alice.put(&path, body(URL)).await;
+    report(&agent, &etag_of(&agent).await, "Compliant").await;
+    let mut changed = body(URL);
+    for namespace in ["team-blue", "team-green"] {
+        changed["properties"]["operatorNamespace"] = json!(namespace);
+        let replaced = alice.put(&path, changed.clone()).await;
+        let (listed, _) = alice.pages(&versioned_list(CLUSTER)).await;
+        for shown in [&replaced.body, &alice.get(&path).await.body, &listed[0]] {
+            let properties = &shown["properties"];
+            assert_eq!(properties["repositoryPublicKey"], "ssh-ed25519 AAAA");
+            let state = &properties["complianceStatus"]["complianceState"];
+            assert_eq!(state, "Pending");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_report_of_what_was_replaced_is_not_the_status_of_the_new() {
     let server = Server::start().await;
     let (alice, agent) = (server.contributor().await, server.agent(CLUSTER).await);
