@@ -31,7 +31,7 @@ pub(crate) use clusters::{ClusterRecord, ClusterWrite};
 pub(crate) use configurations::{Condition, Page, PutError, ReportError, Written};
 pub use credentials::Credential;
 pub(crate) use flux::{FluxPart, FluxRecord, FluxWritten};
-pub(crate) use groups::{GroupRecord, GroupWrite};
+pub(crate) use groups::{GroupRecord, GroupWrite, is_same_location};
 pub use location::{Location, LocationError};
 pub(crate) use presence::{OFFLINE_AFTER, Said, Seen};
 pub(crate) use roles::{RoleDelete, RoleRecord, RoleWrite};

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     identity::{Principal, Scope},
-    store::{ClusterRecord, ClusterWrite, Condition, OFFLINE_AFTER, Seen},
+    store::{ClusterRecord, ClusterWrite, Condition, OFFLINE_AFTER, Seen, is_same_location},
 };
 
 pub(super) const TYPE: &str = "Microsoft.Kubernetes/connectedClusters";
@@ -221,7 +221,7 @@ pub(super) async fn resources(
                 "resourceType" => TYPE,
                 "resourceGroup" => record.id.resource_group(),
                 "name" => record.id.name(),
-                _ => &record.location,
+                _ => return is_same_location(&record.location, value),
             };
             text.eq_ignore_ascii_case(value)
         };

@@ -102,7 +102,7 @@ impl Store {
             return Ok(ClusterWrite::Condition);
         }
         if let Some(old) = &old
-            && !old.location.eq_ignore_ascii_case(&location)
+            && !groups::is_same_location(&old.location, &location)
         {
             return Ok(ClusterWrite::Moved(old.clone()));
         }

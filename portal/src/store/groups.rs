@@ -107,7 +107,7 @@ impl Store {
         let mut transaction = self.begin_group(&group.id).await?;
         let old = self.find_group(&mut transaction, &group.id, "").await?;
         if let Some(old) = &old
-            && !old.location.eq_ignore_ascii_case(&group.location)
+            && !is_same_location(&old.location, &group.location)
         {
             return Ok(GroupWrite::Moved(old.clone()));
         }
@@ -231,6 +231,12 @@ impl Store {
         self.commit(transaction, Told::Gone(scope)).await?;
         Ok(true)
     }
+}
+
+/// Whether two names are of one location, which ARM's clients write as `westeurope` or `West Europe`.
+pub(crate) fn is_same_location(one: &str, other: &str) -> bool {
+    let plain = |name: &str| name.replace(' ', "").to_ascii_lowercase();
+    plain(one) == plain(other)
 }
 
 pub(super) fn keys(id: &Scope) -> (String, String) {

@@ -390,6 +390,32 @@ async fn a_cluster_that_is_put_as_it_was_is_left_as_it_is() {
 }
 
 #[tokio::test]
+async fn a_location_is_the_same_whatever_its_case_and_blanks() {
+    let server = Server::start().await;
+    let alice = server.contributor().await;
+    let group = format!("{GROUP}?{VERSION}");
+    for path in [&group, &path(CLUSTER)] {
+        let mut body = cluster();
+        for (location, status) in [
+            ("West Europe", 201),
+            ("westeurope", 200),
+            ("WEST EUROPE", 200),
+            ("West Europe 2", 409),
+        ] {
+            body["location"] = json!(location);
+            let put = alice.put(path, body.clone()).await;
+            assert_eq!(put.status, status, "{path} in {location}: {}", put.text);
+        }
+        assert_eq!(alice.get(path).await.body["location"], "West Europe");
+    }
+    for (location, wanted) in [("westeurope", 1), ("West%20Europe", 1), ("eastus", 0)] {
+        let filter = format!("location%20eq%20'{location}'");
+        let list = format!("{GROUP}/resources?$filter={filter}&api-version=2022-12-01");
+        assert_eq!(alice.pages(&list).await.0.len(), wanted, "{location}");
+    }
+}
+
+#[tokio::test]
 async fn a_group_whose_tags_are_as_they_were_is_left_as_it_is() {
     let server = Server::start().await;
     let alice = with_group(&server).await;
