@@ -21,7 +21,7 @@ pub(super) fn read(headers: &HeaderMap) -> Result<Condition, Refusal> {
 
 /// The header that tells the version of what is answered.
 pub(super) fn etag(etag: &str) -> [(HeaderName, HeaderValue); 1] {
-    let value = HeaderValue::from_str(&format!("\"{etag}\"")).expect("our etags are UUIDs");
+    let value = HeaderValue::from_str(&format!("\"{etag}\"")).expect("our etags are plain text");
     [(ETAG, value)]
 }
 

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{
-    Api, Call,
+    Api, Call, condition,
     filter::{self, Filter, equal, joined, value},
     json,
     refusal::Refusal,
@@ -87,7 +87,7 @@ pub(super) async fn show(
     let found = api.store.role(id).await?;
     let found = found.filter(|one| one.scope.is(scope));
     let found = found.ok_or_else(|| Refusal::no_role_assignment(id))?;
-    Ok(json(StatusCode::OK, &view(&found)))
+    Ok(one(StatusCode::OK, &found))
 }
 
 pub(super) async fn put(
@@ -98,6 +98,7 @@ pub(super) async fn put(
     body: &[u8],
 ) -> Result<Response, Refusal> {
     call.version_of(ASSIGNMENT_VERSIONS, ASSIGNMENT)?;
+    let condition = condition::read(&call.headers)?;
     let (definition, principal) = read(body).map_err(|errors| Refusal::invalid(&errors))?;
     let role = role(&definition).ok_or_else(|| Refusal::no_role_definition(&definition))?;
     let record = RoleRecord {
@@ -106,7 +107,11 @@ pub(super) async fn put(
         role,
         scope,
     };
-    let (status, record) = match api.store.put_role(record, &caller.into()).await? {
+    let written = api
+        .store
+        .put_role(record, &caller.into(), &condition)
+        .await?;
+    let (status, record) = match written {
         RoleWrite::Created(record) => {
             tracing::info!(
                 to = %principal, %role, scope = %record.scope, by = caller.name,
@@ -120,8 +125,9 @@ pub(super) async fn put(
         RoleWrite::NoPrincipal => {
             return Err(Refusal::no_principal(principal, api.store.tenant()));
         }
+        RoleWrite::Condition => return Err(Refusal::condition()),
     };
-    Ok(json(status, &view(&record)))
+    Ok(one(status, &record))
 }
 
 pub(super) async fn delete(
@@ -132,7 +138,12 @@ pub(super) async fn delete(
     id: Uuid,
 ) -> Result<Response, Refusal> {
     call.version_of(ASSIGNMENT_VERSIONS, ASSIGNMENT)?;
-    match api.store.delete_role(scope, id, &caller.into()).await? {
+    let condition = condition::read(&call.headers)?;
+    let deleted = api
+        .store
+        .delete_role(scope, id, &caller.into(), &condition)
+        .await?;
+    match deleted {
         RoleDelete::Deleted(record) => {
             tracing::info!(
                 from = %record.principal, role = %record.role, %scope, by = caller.name,
@@ -142,6 +153,7 @@ pub(super) async fn delete(
         }
         RoleDelete::Gone => Ok(StatusCode::NO_CONTENT.into_response()),
         RoleDelete::LastOwner => Err(Refusal::last_owner()),
+        RoleDelete::Condition => Err(Refusal::condition()),
     }
 }
 
@@ -221,6 +233,11 @@ fn term(text: &str) -> Option<(Term, &str)> {
             .then(|| value(quoted))??
     };
     Some((Term::Principal(id.parse().ok()?), after))
+}
+
+/// ARM has no etag among the fields of a role assignment.
+fn one(status: StatusCode, record: &RoleRecord) -> Response {
+    (condition::etag(&record.etag()), json(status, &view(record))).into_response()
 }
 
 fn view(record: &RoleRecord) -> Value {

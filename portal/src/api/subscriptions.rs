@@ -8,7 +8,7 @@ use http::StatusCode;
 use serde_json::{Value, json};
 
 use super::{
-    Api, Call,
+    Api, Call, condition,
     filter::{self, Filter},
     json,
     refusal::Refusal,
@@ -93,9 +93,10 @@ pub(super) async fn group(api: &Api, call: &Call, id: &Scope) -> Result<Response
         .await?
         .ok_or_else(|| Refusal::no_group(id))?;
     if call.method == http::Method::HEAD {
-        return Ok(StatusCode::NO_CONTENT.into_response());
+        let etag = condition::etag(&group.etag());
+        return Ok((etag, StatusCode::NO_CONTENT).into_response());
     }
-    Ok(json(StatusCode::OK, &group_view(&group)))
+    Ok(one_group(StatusCode::OK, &group))
 }
 
 pub(super) async fn put_group(
@@ -106,21 +107,18 @@ pub(super) async fn put_group(
     body: &[u8],
 ) -> Result<Response, Refusal> {
     call.any_version()?;
+    let condition = condition::read(&call.headers)?;
     let (location, tags) = tracked::read(body)?.placed(Vec::new())?;
     let group = GroupRecord {
         id: id.clone(),
         location,
         tags,
     };
-    match api.store.put_group(group, &caller.into()).await? {
-        GroupWrite::Created(group) => Ok(json(StatusCode::CREATED, &group_view(&group))),
-        GroupWrite::Replaced(group) => Ok(json(StatusCode::OK, &group_view(&group))),
-        GroupWrite::Moved(group) => Err(Refusal::moved(
-            "InvalidResourceGroupLocation",
-            id.resource_group().unwrap_or_default(),
-            &group.location,
-        )),
-    }
+    let written = api
+        .store
+        .put_group(group, &caller.into(), &condition)
+        .await?;
+    written_group(id, written)
 }
 
 pub(super) async fn patch_group(
@@ -131,13 +129,27 @@ pub(super) async fn patch_group(
     body: &[u8],
 ) -> Result<Response, Refusal> {
     call.any_version()?;
+    let condition = condition::read(&call.headers)?;
     let tags = tracked::read(body)?.tags()?;
-    let group = api
+    let written = api
         .store
-        .patch_group(id, tags, &caller.into())
-        .await?
-        .ok_or_else(|| Refusal::no_group(id))?;
-    Ok(json(StatusCode::OK, &group_view(&group)))
+        .patch_group(id, tags, &caller.into(), &condition)
+        .await?;
+    written_group(id, written)
+}
+
+fn written_group(id: &Scope, written: GroupWrite) -> Result<Response, Refusal> {
+    match written {
+        GroupWrite::Created(group) => Ok(one_group(StatusCode::CREATED, &group)),
+        GroupWrite::Replaced(group) => Ok(one_group(StatusCode::OK, &group)),
+        GroupWrite::Gone => Err(Refusal::no_group(id)),
+        GroupWrite::Condition => Err(Refusal::condition()),
+        GroupWrite::Moved(group) => Err(Refusal::moved(
+            "InvalidResourceGroupLocation",
+            id.resource_group().unwrap_or_default(),
+            &group.location,
+        )),
+    }
 }
 
 pub(super) async fn delete_group(
@@ -147,11 +159,22 @@ pub(super) async fn delete_group(
     id: &Scope,
 ) -> Result<Response, Refusal> {
     call.any_version()?;
-    if !api.store.delete_group(id, &caller.into()).await? {
+    let condition = condition::read(&call.headers)?;
+    let deleted = api
+        .store
+        .delete_group(id, &caller.into(), &condition)
+        .await?;
+    if !deleted.ok_or_else(Refusal::condition)? {
         return Err(Refusal::no_group(id));
     }
     tracing::info!(%id, by = caller.name, principal = %caller.id, "a resource group was deleted, with all in it");
     Ok(StatusCode::OK.into_response())
+}
+
+/// ARM has no etag among the fields of a group.
+fn one_group(status: StatusCode, group: &GroupRecord) -> Response {
+    let etag = condition::etag(&group.etag());
+    (etag, json(status, &group_view(group))).into_response()
 }
 
 fn group_view(group: &GroupRecord) -> Value {

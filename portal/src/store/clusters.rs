@@ -370,11 +370,12 @@ mod tests {
                 tags: BTreeMap::new(),
             };
             let scope = group.id.clone();
-            store.put_group(group, &by).await.unwrap();
+            let any = Condition::default();
+            store.put_group(group, &by, &any).await.unwrap();
             let many = CLUSTERS_AT_ONCE + 2;
             for number in 0..many {
                 let id = format!("{CLUSTER}-{number:03}").parse().unwrap();
-                let (tags, any) = (BTreeMap::new(), Condition::default());
+                let tags = BTreeMap::new();
                 let made = store.put_cluster(&id, "here".to_owned(), tags, json!({}), &by, &any);
                 assert!(matches!(made.await.unwrap(), ClusterWrite::Created(_)));
             }

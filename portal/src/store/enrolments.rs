@@ -84,7 +84,7 @@ impl Store {
                 location: location.to_owned(),
                 tags: BTreeMap::new(),
             };
-            self.put_group(group, by).await?;
+            self.put_group(group, by, &Condition::default()).await?;
         }
         let body = json!({
             "identity": "SystemAssigned",

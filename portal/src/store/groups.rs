@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use sqlx::{Any, AnyConnection, AssertSqlSafe, Row as _, Transaction, any::AnyRow};
 
 use super::{
-    Store, StoreError,
+    Condition, Store, StoreError,
     audit::{Action, By, Change},
     changes::Told,
     rows,
@@ -22,10 +22,14 @@ pub(crate) struct GroupRecord {
     pub(crate) tags: BTreeMap<String, String>,
 }
 
-/// What became of a PUT of a group.
+/// What became of a write of a group.
 pub(crate) enum GroupWrite {
     Created(GroupRecord),
     Replaced(GroupRecord),
+    /// There is none to be changed.
+    Gone,
+    /// It is not as the caller believes.
+    Condition,
     /// It is elsewhere already, and cannot move.
     Moved(GroupRecord),
 }
@@ -47,6 +51,11 @@ const WITHIN: [(&str, &str); 3] = [
 ];
 
 impl GroupRecord {
+    /// What tells it from what it was before.
+    pub(crate) fn etag(&self) -> String {
+        rows::etag(&(self.id.as_str(), &self.location, &self.tags))
+    }
+
     /// The group for the audit log.
     fn audited(&self) -> Value {
         json!({"location": self.location, "tags": self.tags})
@@ -103,9 +112,13 @@ impl Store {
         &self,
         group: GroupRecord,
         by: &By,
+        condition: &Condition,
     ) -> Result<GroupWrite, StoreError> {
         let mut transaction = self.begin_group(&group.id).await?;
         let old = self.find_group(&mut transaction, &group.id, "").await?;
+        if !condition.holds(old.as_ref().map(GroupRecord::etag).as_deref()) {
+            return Ok(GroupWrite::Condition);
+        }
         if let Some(old) = &old
             && !is_same_location(&old.location, &group.location)
         {
@@ -128,17 +141,21 @@ impl Store {
         })
     }
 
-    /// Replaces the tags of a group that is there, if any are given; nothing when there is none.
+    /// Replaces the tags of a group that is there, if any are given.
     pub(crate) async fn patch_group(
         &self,
         id: &Scope,
         tags: Option<BTreeMap<String, String>>,
         by: &By,
-    ) -> Result<Option<GroupRecord>, StoreError> {
+        condition: &Condition,
+    ) -> Result<GroupWrite, StoreError> {
         let mut transaction = self.begin_group(id).await?;
         let Some(old) = self.find_group(&mut transaction, id, "").await? else {
-            return Ok(None);
+            return Ok(GroupWrite::Gone);
         };
+        if !condition.holds(Some(&old.etag())) {
+            return Ok(GroupWrite::Condition);
+        }
         let mut group = old.clone();
         if let Some(tags) = tags
             && tags != old.tags
@@ -148,7 +165,7 @@ impl Store {
                 .await?;
             transaction.commit().await?;
         }
-        Ok(Some(group))
+        Ok(GroupWrite::Replaced(group))
     }
 
     async fn write_group(
@@ -185,13 +202,21 @@ impl Store {
     }
 
     /// Deletes a group with its clusters, their configurations, agents and enrolments; whether any of
-    /// it was there.
-    pub(crate) async fn delete_group(&self, id: &Scope, by: &By) -> Result<bool, StoreError> {
+    /// it was there. Nothing when the condition does not hold.
+    pub(crate) async fn delete_group(
+        &self,
+        id: &Scope,
+        by: &By,
+        condition: &Condition,
+    ) -> Result<Option<bool>, StoreError> {
         let (subscription, name) = keys(id);
         let mut transaction = self.begin_group(id).await?;
         // Nobody puts a cluster into it from now on.
         let lock = self.database.row_lock();
         let old = self.find_group(&mut transaction, id, lock).await?;
+        if !condition.holds(old.as_ref().map(GroupRecord::etag).as_deref()) {
+            return Ok(None);
+        }
         let scope = format!("/subscriptions/{subscription}/resourcegroups/{name}");
         let prefix = format!("{scope}/");
         let mut before = old.as_ref().map_or_else(|| json!({}), GroupRecord::audited);
@@ -218,7 +243,7 @@ impl Store {
         if is_empty {
             // Perhaps a cluster of it was seen.
             self.commit(transaction, Told::Gone(scope)).await?;
-            return Ok(false);
+            return Ok(Some(false));
         }
         let change = Change {
             by,
@@ -229,7 +254,7 @@ impl Store {
         };
         change.record(&self.sealing, &mut transaction).await?;
         self.commit(transaction, Told::Gone(scope)).await?;
-        Ok(true)
+        Ok(Some(true))
     }
 }
 

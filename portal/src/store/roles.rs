@@ -5,9 +5,9 @@ use sqlx::{AnyConnection, Row as _, any::AnyRow};
 use uuid::Uuid;
 
 use super::{
-    Store, StoreError,
+    Condition, Store, StoreError,
     audit::{Action, By, Change},
-    rows::broken,
+    rows::{self, broken},
 };
 use crate::identity::{Role, Scope};
 
@@ -31,6 +31,8 @@ pub(crate) enum RoleWrite {
     /// The id is that of another one, which stays as it is.
     Taken,
     NoPrincipal,
+    /// It is not as the caller believes.
+    Condition,
 }
 
 /// What became of a DELETE of one.
@@ -41,6 +43,8 @@ pub(crate) enum RoleDelete {
     Gone,
     /// Nobody else owns everything.
     LastOwner,
+    /// It is not as the caller believes.
+    Condition,
 }
 
 impl RoleRecord {
@@ -55,6 +59,11 @@ impl RoleRecord {
             "{scope}/providers/Microsoft.Authorization/roleAssignments/{}",
             self.id
         )
+    }
+
+    /// What tells it from another one of its id.
+    pub(crate) fn etag(&self) -> String {
+        rows::etag(&(self.resource(), self.audited()))
     }
 
     fn audited(&self) -> Value {
@@ -117,15 +126,9 @@ impl Store {
         &self,
         record: RoleRecord,
         by: &By,
+        condition: &Condition,
     ) -> Result<RoleWrite, StoreError> {
         let mut transaction = self.database.begin("principals").await?;
-        let there = sqlx::query("SELECT 1 FROM principal WHERE id = $1")
-            .bind(record.principal.to_string())
-            .fetch_optional(&mut *transaction)
-            .await?;
-        if there.is_none() {
-            return Ok(RoleWrite::NoPrincipal);
-        }
         let known = sqlx::query("SELECT * FROM role_assignment WHERE id = $1 OR principal = $2")
             .bind(record.id.to_string())
             .bind(record.principal.to_string())
@@ -135,7 +138,19 @@ impl Store {
             .iter()
             .map(RoleRecord::read)
             .collect::<Result<_, _>>()?;
-        if let Some(old) = known.iter().find(|old| old.id == record.id) {
+        let old = known.iter().find(|old| old.id == record.id);
+        let here = old.filter(|old| old.scope.is(&record.scope));
+        if !condition.holds(here.map(RoleRecord::etag).as_deref()) {
+            return Ok(RoleWrite::Condition);
+        }
+        let there = sqlx::query("SELECT 1 FROM principal WHERE id = $1")
+            .bind(record.principal.to_string())
+            .fetch_optional(&mut *transaction)
+            .await?;
+        if there.is_none() {
+            return Ok(RoleWrite::NoPrincipal);
+        }
+        if let Some(old) = old {
             return Ok(if old.is(&record) {
                 RoleWrite::Same(old.clone())
             } else {
@@ -165,6 +180,7 @@ impl Store {
         scope: &Scope,
         id: Uuid,
         by: &By,
+        condition: &Condition,
     ) -> Result<RoleDelete, StoreError> {
         let mut transaction = self.database.begin("principals").await?;
         let roles = sqlx::query("SELECT * FROM role_assignment WHERE role <> 'agent'")
@@ -174,7 +190,11 @@ impl Store {
             .iter()
             .map(RoleRecord::read)
             .collect::<Result<_, _>>()?;
-        let Some(record) = roles.iter().find(|one| one.id == id && one.scope.is(scope)) else {
+        let record = roles.iter().find(|one| one.id == id && one.scope.is(scope));
+        if !condition.holds(record.map(RoleRecord::etag).as_deref()) {
+            return Ok(RoleDelete::Condition);
+        }
+        let Some(record) = record else {
             return Ok(RoleDelete::Gone);
         };
         let owns = |one: &&RoleRecord| one.role.owns() && one.scope.is(&Scope::EVERYWHERE);
@@ -222,7 +242,8 @@ impl Store {
             role,
             scope: scope.clone(),
         };
-        let written = self.put_role(record, &By::command_line()).await?;
+        let (by, any) = (By::command_line(), Condition::default());
+        let written = self.put_role(record, &by, &any).await?;
         Ok(!matches!(written, RoleWrite::NoPrincipal))
     }
 

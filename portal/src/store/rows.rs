@@ -1,11 +1,13 @@
 //! Rows of the store as values, and back. What the store holds as JSON is encoded and decoded here
 //! and nowhere else.
 
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use gitmoor_arm::{
     ConfigurationProperties, IdentityType, ProtectedSettings, SourceControlConfiguration,
     StatusReport, SystemData, Timestamp,
 };
 use serde::Serialize;
+use sha2::{Digest as _, Sha256};
 use sqlx::{Row as _, any::AnyRow};
 
 use super::{StoreError, sealing::Sealing};
@@ -136,6 +138,11 @@ pub(super) fn settings_bytes(settings: &ProtectedSettings) -> Vec<u8> {
         .map(|(name, value)| (name.to_owned(), value.expose().into()))
         .collect();
     text(&map).into_bytes()
+}
+
+/// The etag of what has none in its row: a digest of all that it is.
+pub(super) fn etag(value: &impl Serialize) -> String {
+    BASE64_URL_SAFE_NO_PAD.encode(Sha256::digest(text(value)))
 }
 
 /// A value of ours as JSON.

@@ -111,8 +111,8 @@ pub(super) fn all(tenant: Uuid) -> Value {
             "description": "Makes no difference.",
             "schema": {"type": "string"},
         },
-        "ifMatch": condition("If-Match", "The `etag` that the resource must have; `*` for any.", "*"),
-        "ifNoneMatch": condition("If-None-Match", "An `etag` that it must not have; `*` for none.", "\"other\""),
+        "ifMatch": condition("If-Match", "The `ETag` that the resource must have; `*` for any.", "*"),
+        "ifNoneMatch": condition("If-None-Match", "An `ETag` that it must not have; `*` for none.", "\"other\""),
     })
 }
 

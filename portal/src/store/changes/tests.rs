@@ -202,13 +202,14 @@ async fn a_deleted_cluster_that_was_only_seen_stays_away_at_every_portal() {
         }
         let follows = follow(&hears).await;
         let mut news = hears.news();
+        let all = Condition::default();
         let told = if of_group {
             let group = "/subscriptions/3f1c/resourceGroups/edge".parse().unwrap();
-            assert!(!deletes.delete_group(&group, &by).await.unwrap());
+            let deleted = deletes.delete_group(&group, &by, &all).await.unwrap();
+            assert_eq!(deleted, Some(false));
             String::new()
         } else {
             let id = CLUSTER.parse().unwrap();
-            let all = Condition::default();
             let deleted = deletes.delete_cluster(&id, &by, &all).await.unwrap();
             assert_eq!(deleted, Some(false));
             CLUSTER.to_ascii_lowercase()

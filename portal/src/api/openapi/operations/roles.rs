@@ -33,7 +33,7 @@ fn of(scope: &str, word: &str) -> [Operation; 6] {
         .of(ASSIGNMENT_VERSIONS)
         .with(&["roleAssignmentFilter"])
         .json(200, "The roles.", "RoleAssignmentList"),
-        one("get", "Get", "Shows a role that someone has.").json(
+        one("get", "Get", "Shows a role that someone has.").versioned(
             200,
             "The role.",
             "RoleAssignment",
@@ -43,16 +43,17 @@ fn of(scope: &str, word: &str) -> [Operation; 6] {
             "Create",
             "Gives someone a role; owners of the scope may.",
         )
+        .conditional()
         .body("RoleAssignmentPut")
         .or(409)
-        .json(200, "The role, which they had.", "RoleAssignment")
-        .json(201, "The new role.", "RoleAssignment"),
+        .versioned(200, "The role, which they had.", "RoleAssignment")
+        .versioned(201, "The new role.", "RoleAssignment"),
         one(
             "delete",
             "Delete",
             "Takes a role away; owners of the scope may.",
         )
-        .or(412)
+        .conditional()
         .json(200, "What it was.", "RoleAssignment")
         .empty(204, "It was not there."),
         operation(

@@ -129,7 +129,7 @@ pub(super) fn arm() -> Vec<Operation> {
         )
         .with(&["groupFilter"])
         .json(200, "The groups that the caller sees.", "ResourceGroupList"),
-        get(GROUP, "ResourceGroups_Get", "Shows a resource group.").json(
+        get(GROUP, "ResourceGroups_Get", "Shows a resource group.").versioned(
             200,
             "The group.",
             "ResourceGroup",
@@ -149,10 +149,11 @@ pub(super) fn arm() -> Vec<Operation> {
             "Makes a resource group, or changes its tags.",
         )
         .of_arm()
+        .conditional()
         .body("ResourceGroupPut")
         .or(409)
-        .json(200, "The group, which was there.", "ResourceGroup")
-        .json(201, "The new group.", "ResourceGroup"),
+        .versioned(200, "The group, which was there.", "ResourceGroup")
+        .versioned(201, "The new group.", "ResourceGroup"),
         operation(
             "patch",
             GROUP,
@@ -160,8 +161,9 @@ pub(super) fn arm() -> Vec<Operation> {
             "Changes the tags of a resource group.",
         )
         .of_arm()
+        .conditional()
         .body("TagsPatch")
-        .json(200, "The group.", "ResourceGroup"),
+        .versioned(200, "The group.", "ResourceGroup"),
         operation(
             "delete",
             GROUP,
@@ -169,6 +171,7 @@ pub(super) fn arm() -> Vec<Operation> {
             "Deletes a resource group with all that is in it.",
         )
         .of_arm()
+        .conditional()
         .empty(200, "It is gone."),
         resources(SUBSCRIPTION, "Resources_List"),
         resources(GROUP, "Resources_ListByResourceGroup"),
