@@ -95,6 +95,71 @@ async fn a_cluster_is_made_shown_tagged_listed_and_deleted() {
 }
 
 #[tokio::test]
+async fn a_cluster_is_changed_and_deleted_only_as_it_was_seen() {
+    let server = Server::start().await;
+    let alice = with_group(&server).await;
+    let path = path(CLUSTER);
+    let created = alice.put(&path, cluster()).await;
+    let stale = created.headers["etag"].to_str().unwrap();
+    let send = async |method: Method, ring: &str, header: (&str, &str)| {
+        let body = if method == Method::DELETE {
+            Body::None
+        } else {
+            Body::Json(json!({"tags": {"ring": ring}}))
+        };
+        alice.send_with(method, &path, body, &[header]).await
+    };
+    let patched = send(Method::PATCH, "1", ("if-match", stale)).await;
+    assert_eq!(patched.status, StatusCode::OK, "{}", patched.text);
+    let now = patched.headers["etag"].to_str().unwrap();
+    for method in [Method::PATCH, Method::DELETE] {
+        for header in [("if-match", stale), ("if-none-match", now)] {
+            let late = send(method.clone(), "2", header).await;
+            assert_eq!(late.error(), (412, "PreconditionFailed"), "{header:?}");
+        }
+    }
+    assert_eq!(alice.get(&path).await.body, patched.body);
+    let deleted = send(Method::DELETE, "", ("if-match", now)).await;
+    assert_eq!(deleted.status, StatusCode::OK, "{}", deleted.text);
+}
+
+#[tokio::test]
+async fn patches_of_a_cluster_at_once_are_all_done_and_undo_nothing() {
+    let server = Server::start().await;
+    let alice = with_group(&server).await;
+    alice.put(&path(CLUSTER), cluster()).await;
+    let patches = (0..6).map(|number| {
+        let alice = alice.clone();
+        tokio::spawn(async move {
+            let tags = json!({"tags": {"ring": number.to_string()}});
+            alice.send(Method::PATCH, &path(CLUSTER), tags).await
+        })
+    });
+    let patches: Vec<_> = patches.collect();
+    let mut other = cluster();
+    other["properties"]["distribution"] = json!("rke2");
+    let put = alice.put(&path(CLUSTER), other).await;
+    assert_eq!(put.status, StatusCode::OK, "{}", put.text);
+    for patch in patches {
+        let patched = patch.await.unwrap();
+        assert_eq!(patched.status, StatusCode::OK, "{}", patched.text);
+    }
+    // A patch that was read before the PUT and written after it would bring the old one back.
+    let shown = alice.get(&path(CLUSTER)).await.body;
+    assert_eq!(shown["properties"]["distribution"], "rke2");
+    let log = audit::log(&server, CLUSTER).await;
+    let rings = |ring: &str| {
+        let tagged = |after: &Value| after["tags"]["ring"] == ring;
+        log.iter()
+            .filter(|entry| entry.after.as_ref().is_some_and(tagged))
+            .count()
+    };
+    for number in 0..6 {
+        assert_eq!(rings(&number.to_string()), 1, "{log:?}");
+    }
+}
+
+#[tokio::test]
 async fn wrong_fields_of_a_cluster_are_named_at_once() {
     let server = Server::start().await;
     let alice = with_group(&server).await;
