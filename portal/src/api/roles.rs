@@ -2,7 +2,7 @@
 //! and take them where they own; everyone who reads a scope sees who else does. The role of an agent
 //! is none of ARM's and is neither shown nor given here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use axum::response::{IntoResponse as _, Response};
 use gitmoor_arm::FieldError;
@@ -73,8 +73,9 @@ pub(super) async fn list(api: &Api, call: &Call, scope: &Scope) -> Result<Respon
         })
     };
     let roles = api.store.roles().await?;
+    let people = api.store.people(None).await?;
     let roles = roles.iter().filter(|record| matches(record));
-    Ok(whole(roles.map(view).collect()))
+    Ok(whole(roles.map(|record| view(record, &people)).collect()))
 }
 
 pub(super) async fn show(
@@ -87,7 +88,7 @@ pub(super) async fn show(
     let found = api.store.role(id).await?;
     let found = found.filter(|one| one.scope.is(scope));
     let found = found.ok_or_else(|| Refusal::no_role_assignment(id))?;
-    Ok(one(StatusCode::OK, &found))
+    one(api, StatusCode::OK, &found).await
 }
 
 pub(super) async fn put(
@@ -127,7 +128,7 @@ pub(super) async fn put(
         }
         RoleWrite::Condition => return Err(Refusal::condition()),
     };
-    Ok(one(status, &record))
+    one(api, status, &record).await
 }
 
 pub(super) async fn delete(
@@ -149,7 +150,8 @@ pub(super) async fn delete(
                 from = %record.principal, role = %record.role, %scope, by = caller.name,
                 principal = %caller.id, "a role was taken away"
             );
-            Ok(json(StatusCode::OK, &view(&record)))
+            let people = api.store.people(Some(record.principal)).await?;
+            Ok(json(StatusCode::OK, &view(&record, &people)))
         }
         RoleDelete::Gone => Ok(StatusCode::NO_CONTENT.into_response()),
         RoleDelete::LastOwner => Err(Refusal::last_owner()),
@@ -236,12 +238,19 @@ fn term(text: &str) -> Option<(Term, &str)> {
 }
 
 /// ARM has no etag among the fields of a role assignment.
-fn one(status: StatusCode, record: &RoleRecord) -> Response {
-    (condition::etag(&record.etag()), json(status, &view(record))).into_response()
+async fn one(api: &Api, status: StatusCode, record: &RoleRecord) -> Result<Response, Refusal> {
+    let people = api.store.people(Some(record.principal)).await?;
+    let etag = condition::etag(&record.etag());
+    Ok((etag, json(status, &view(record, &people))).into_response())
 }
 
-fn view(record: &RoleRecord) -> Value {
+fn view(record: &RoleRecord, people: &BTreeSet<Uuid>) -> Value {
     let definition = record.role.definition();
+    let kind = if people.contains(&record.principal) {
+        "User"
+    } else {
+        "ServicePrincipal"
+    };
     json!({
         "id": record.resource(),
         "name": record.id,
@@ -249,7 +258,7 @@ fn view(record: &RoleRecord) -> Value {
         "properties": {
             "roleDefinitionId": definition.map(|id| definition_id(id, &record.scope)),
             "principalId": record.principal,
-            "principalType": "ServicePrincipal",
+            "principalType": kind,
             "scope": record.scope.as_str(),
             "condition": null,
             "conditionVersion": null,

@@ -2,6 +2,8 @@
 
 mod endings;
 
+use std::collections::BTreeSet;
+
 use gitmoor_arm::{ClusterId, Timestamp};
 use serde_json::json;
 use sqlx::{AnyConnection, Row as _, any::AnyRow};
@@ -101,6 +103,20 @@ impl Store {
             .map(|id| id.parse())
             .transpose()
             .map_err(|error: uuid::Error| broken("principal", error))
+    }
+
+    /// The principals that are people, or the one of that id if it is: whoever signs in with an OpenID
+    /// provider, or has nothing but links.
+    pub(crate) async fn people(&self, only: Option<Uuid>) -> Result<BTreeSet<Uuid>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT p.id FROM principal p WHERE ($1 = '' OR p.id = $1) \
+             AND (p.id IN (SELECT principal FROM person) \
+                  OR NOT EXISTS (SELECT 1 FROM credential c WHERE c.principal = p.id))",
+        )
+        .bind(only.map(|id| id.to_string()).unwrap_or_default())
+        .fetch_all(&self.database.readers)
+        .await?;
+        rows.iter().map(read_id).collect()
     }
 
     /// Whether it is made: one who is someone else already is not.

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::{
     log::Log,
+    page::{browser::Browser, signing_in::started_with_its_link},
     server::{CLUSTER, Caller, SUBSCRIPTION, Server, body, versioned, versioned_list},
     sql::Sql,
 };
@@ -216,6 +217,46 @@ async fn whoever_reads_a_scope_sees_who_has_roles_in_it() {
         listed(&root, &list_path("/", "")).await,
         of(&ids, &everyone)
     );
+}
+
+#[tokio::test]
+async fn a_role_says_whether_a_person_or_a_program_has_it() {
+    let (server, code) = started_with_its_link().await;
+    let mut browser = Browser::new(&server);
+    browser.post("/sign-in/link", &[("code", &code)]).await;
+    let provider = json!({
+        "issuer": "https://id.example.net", "clientId": "gitmoor", "clientSecret": "file:/dev/null",
+    });
+    let provider = serde_json::from_value(provider).unwrap();
+    let scope = SUBSCRIPTION.parse().unwrap();
+    let store = &server.store;
+    let ann = store.create_person("ann", &scope, Role::Reader, &provider, "ann");
+    let ann = ann.await.unwrap().unwrap();
+    let everywhere = "/".parse().unwrap();
+    let program = store.create_principal("ci", &everywhere, Role::Owner);
+    let program = program.await.unwrap().id();
+    let caller = server.caller(&server.token_of(program).await);
+    let kind = |one: &Value| one["properties"]["principalType"].clone();
+    let (all, _) = caller.pages(&list_path("/", "")).await;
+    let kinds: Vec<_> = all
+        .iter()
+        .map(|one| (one["properties"]["scope"].clone(), kind(one)))
+        .collect();
+    for wanted in [
+        // Who signed in by the first link.
+        (json!("/"), json!("User")),
+        (json!("/"), json!("ServicePrincipal")),
+        (json!(SUBSCRIPTION), json!("User")),
+    ] {
+        assert!(kinds.contains(&wanted), "{wanted:?} in {kinds:?}");
+    }
+    for (principal, wanted) in [(ann, "User"), (program, "ServicePrincipal")] {
+        let at = path(CLUSTER, Uuid::new_v4());
+        let made = caller.put(&at, role(READER, principal)).await;
+        for shown in [made, caller.get(&at).await, caller.delete(&at).await] {
+            assert_eq!(kind(&shown.body), wanted, "{}", shown.text);
+        }
+    }
 }
 
 #[tokio::test]
