@@ -19,6 +19,9 @@ use crate::{
     store::{GroupRecord, GroupWrite},
 };
 
+/// The subscription of a portal in which there is nothing yet: without any, `az login` fails.
+const FIRST: &str = "00000000-0000-0000-0000-000000000000";
+
 pub(super) async fn list(api: &Api, call: &Call, caller: &Principal) -> Result<Response, Refusal> {
     call.any_version()?;
     let mut seen: BTreeMap<String, Value> = BTreeMap::new();
@@ -29,6 +32,9 @@ pub(super) async fn list(api: &Api, call: &Call, caller: &Principal) -> Result<R
         .collect();
     if caller.reads(&Scope::EVERYWHERE) {
         ids.extend(api.store.subscriptions().await?);
+        if ids.is_empty() {
+            ids.push(FIRST.to_owned());
+        }
     }
     for id in ids {
         seen.entry(id.to_ascii_lowercase())
@@ -47,7 +53,7 @@ fn view(api: &Api, id: &str) -> Value {
         "id": format!("/subscriptions/{id}"),
         "subscriptionId": id,
         "tenantId": api.store.tenant(),
-        "displayName": id,
+        "displayName": if id == FIRST { "Gitmoor" } else { id },
         "state": "Enabled",
         "authorizationSource": "RoleBased",
         "managedByTenants": [],

@@ -293,7 +293,9 @@ impl Store {
     /// The subscriptions in which there is anything.
     pub(crate) async fn subscriptions(&self) -> Result<Vec<String>, StoreError> {
         let ids: Vec<String> = sqlx::query_scalar(
-            "SELECT id FROM resource_group UNION SELECT MIN(id) FROM configuration GROUP BY cluster",
+            "SELECT id FROM resource_group \
+             UNION SELECT MIN(id) FROM configuration GROUP BY cluster \
+             UNION SELECT MIN(id) FROM flux_configuration GROUP BY cluster",
         )
         .fetch_all(&self.database.readers)
         .await?;

@@ -5,7 +5,7 @@ use gitmoor_portal::identity::Role;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use super::server::{Body, CLUSTER, SUBSCRIPTION, Server, client};
+use super::server::{Body, CLUSTER, Caller, SUBSCRIPTION, Server, client};
 
 const GROUP: &str = "/subscriptions/3f1c/resourceGroups/edge";
 const ARM: &str = "api-version=2022-12-01";
@@ -111,6 +111,45 @@ async fn a_principal_sees_the_subscriptions_that_it_has_a_role_in() {
         let answer = alice.get(&format!("/subscriptions{query}")).await;
         assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{query}");
     }
+}
+
+#[tokio::test]
+async fn whoever_reads_everything_sees_a_subscription_before_there_is_anything_in_one() {
+    let server = Server::start().await;
+    let path = format!("/subscriptions?{ARM}");
+    let list = async |caller: &Caller| {
+        let (found, _) = caller.pages(&path).await;
+        let ids = found.iter().map(|one| one["subscriptionId"].as_str());
+        ids.map(|id| id.unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let nil = "00000000-0000-0000-0000-000000000000";
+    let agent = server.agent(CLUSTER).await;
+    assert_eq!(list(&agent).await, [""; 0]);
+    let root = server.principal("/", Role::Owner).await;
+    assert_eq!(list(&root).await, [nil]);
+    assert_eq!(
+        list(&server.principal("/", Role::Reader).await).await,
+        [nil]
+    );
+    let shown = root.get(&format!("/subscriptions/{nil}?{ARM}")).await;
+    assert_eq!(shown.body["displayName"], "Gitmoor", "{}", shown.text);
+
+    // As soon as there is anything, it is there no more, unless something is in it.
+    let flux = json!({"properties": {
+        "namespace": "shop", "sourceKind": "GitRepository",
+        "gitRepository": {
+            "url": "https://git.example.net/shop.git", "repositoryRef": {"branch": "main"},
+        },
+    }});
+    let kind = "Microsoft.KubernetesConfiguration/fluxConfigurations";
+    let flux_path = format!("{CLUSTER}/providers/{kind}/shop?api-version=2023-05-01");
+    let made = root.put(&flux_path, flux).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.text);
+    assert_eq!(list(&root).await, ["3f1c"]);
+    let group = format!("/subscriptions/{nil}/resourceGroups/first?{ARM}");
+    let made = root.put(&group, json!({"location": "oslo"})).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.text);
+    assert_eq!(list(&root).await, [nil, "3f1c"]);
 }
 
 #[tokio::test]

@@ -49,6 +49,22 @@ async fn az_works_with_the_portal_as_a_cloud_of_its_own() -> Result<()> {
     az.run(&[&cloud[..], &endpoint].concat()).await?;
     az.run(&["cloud", "set", "--name", "moor"]).await?;
 
+    // Nothing is there yet, and `az` wants a subscription.
+    let everywhere = "/".parse()?;
+    let root = site
+        .store
+        .create_principal("root", &everywhere, Role::Owner)
+        .await?;
+    let id = root.id().to_string();
+    let login = ["login", "--service-principal", "--tenant", "adfs"];
+    let printed = az
+        .run(&[&login[..], &["-u", &id, "-p", root.expose()]].concat())
+        .await?;
+    ensure!(
+        printed.contains("00000000-0000-0000-0000-000000000000"),
+        "{printed}"
+    );
+
     let ann = site.administrator.id().to_string();
     let wrong = ["login", "--service-principal", "-u", &ann, "-p", "wrong"];
     let wrong = az
