@@ -250,7 +250,7 @@ impl Store {
                 .await?;
             deleted.insert(table.to_owned(), ids.into());
         }
-        self.end_agents(&mut transaction, &key, by).await?;
+        let agents = self.end_agents(&mut transaction, &key, by).await?;
         for query in [
             "DELETE FROM cluster WHERE cluster = $1",
             "DELETE FROM presence WHERE cluster = $1",
@@ -260,7 +260,7 @@ impl Store {
                 .execute(&mut *transaction)
                 .await?;
         }
-        if old.is_none() && deleted.values().all(|ids| *ids == json!([])) {
+        if old.is_none() && !agents && deleted.values().all(|ids| *ids == json!([])) {
             // Perhaps it was seen.
             self.commit(transaction, Told::Gone(key)).await?;
             return Ok(Some(false));

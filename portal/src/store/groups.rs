@@ -230,7 +230,7 @@ impl Store {
             is_empty &= ids.is_empty();
             before[within] = ids.into();
         }
-        self.end_agents(&mut transaction, &scope, by).await?;
+        is_empty &= !self.end_agents(&mut transaction, &scope, by).await?;
         sqlx::query("DELETE FROM presence WHERE substr(cluster, 1, length($1)) = $1")
             .bind(&prefix)
             .execute(&mut *transaction)

@@ -4,7 +4,7 @@ use gitmoor_arm::{ENROLMENT_PATH, ENROLMENT_PLACE, OpeningKey, place_of};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use gitmoor_portal::identity::Role;
+use gitmoor_portal::{AuditEntry, identity::Role};
 
 use super::{
     audit,
@@ -164,6 +164,26 @@ async fn nobody_is_left_who_may_call_for_a_cluster_that_was_deleted() {
             assert!(actions.iter().any(|one| one == action), "{actions:?}");
         }
     }
+}
+
+#[tokio::test]
+async fn whoever_deletes_what_has_agents_alone_is_told_that_it_was_there() {
+    let server = Server::start().await;
+    let alice = server.contributor().await;
+    let cluster = format!("{CLUSTER}?api-version=2024-01-01");
+    let group = CLUSTER.split_once("/providers/").unwrap().0;
+    let group = format!("{group}?api-version=2022-12-01");
+    for path in [&cluster, &group] {
+        let agent = server.agent(CLUSTER).await;
+        let deleted = alice.delete(path).await;
+        assert_eq!(deleted.status, StatusCode::OK, "{path}: {}", deleted.text);
+        let ended = agent.get(&data_plane(CLUSTER)).await;
+        assert_eq!(ended.status, StatusCode::UNAUTHORIZED, "{path}");
+        let log = audit::log(&server, SUBSCRIPTION).await;
+        let told = |entry: &AuditEntry| path.starts_with(&format!("{}?", entry.resource));
+        assert!(log.iter().any(told), "{path}: {log:?}");
+    }
+    assert_eq!(alice.delete(&cluster).await.status, StatusCode::NO_CONTENT);
 }
 
 #[tokio::test]
