@@ -1,6 +1,6 @@
 //! That nothing changes without an entry in the audit log: every call that writes, by whatever way.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use gitmoor_arm::OpeningKey;
 use gitmoor_portal::{AuditEntry, Store, back_up, identity::Role, restore};
@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::{
     audit::log,
     enrolment,
-    page::{browser::Browser, signing_in::started_with_its_link},
+    page::{browser::Browser, reading::report_of, signing_in::started_with_its_link},
     server::{CLUSTER, SUBSCRIPTION, Server, settings},
 };
 
@@ -22,8 +22,9 @@ const FLUX: &str = "Microsoft.KubernetesConfiguration/fluxConfigurations";
 const CONNECTED: &str = "Microsoft.Kubernetes/connectedClusters";
 const GROUPS: &str = "Microsoft.Resources/subscriptions/resourceGroups";
 const ROLES: &str = "Microsoft.Authorization/roleAssignments";
+const COMMIT: &str = "8e1f0c7a9b2d3e4f5a6b7c8d9e0f1a2b3c4d5e6f";
 
-/// The entries since the last look, as who and what.
+/// The entries since the last look.
 struct Look {
     /// Not how many: what is written at the same time may stand before what was seen.
     seen: Vec<AuditEntry>,
@@ -36,13 +37,42 @@ impl Look {
         }
     }
 
-    async fn next(&mut self, server: &Server) -> Vec<(String, String)> {
+    async fn next(&mut self, server: &Server) -> Vec<AuditEntry> {
         let log = log(server, "/").await;
         let new = log.iter().filter(|entry| !self.seen.contains(entry));
-        let new = new.map(|entry| (entry.by.clone(), entry.action.clone()));
-        let new = new.collect();
+        let new = new.cloned().collect();
         self.seen = log;
         new
+    }
+}
+
+fn who_and_what(entries: &[AuditEntry]) -> Vec<(String, String)> {
+    let pair = |entry: &AuditEntry| (entry.by.clone(), entry.action.clone());
+    entries.iter().map(pair).collect()
+}
+
+/// What each resource was after the last entry on it.
+#[derive(Default)]
+struct States(BTreeMap<String, Value>);
+
+impl States {
+    /// That an entry says what its resource was before, unless it is new, and what it is now, unless
+    /// it is gone.
+    fn follow(&mut self, entry: &AuditEntry) {
+        let known = self.0.remove(&entry.resource);
+        assert_eq!(entry.before.is_some(), known.is_some(), "{entry:?}");
+        let gone = entry.action.ends_with("/delete");
+        assert_eq!(entry.after.is_none(), gone, "{entry:?}");
+        if let (Some(before), Some(known)) = (&entry.before, &known) {
+            // What went with it is said too.
+            for (name, value) in known.as_object().unwrap() {
+                assert_eq!(&before[name], value, "{name}: {entry:?}");
+            }
+        }
+        assert_ne!(entry.before, entry.after);
+        if let Some(after) = &entry.after {
+            self.0.insert(entry.resource.clone(), after.clone());
+        }
     }
 }
 
@@ -103,6 +133,12 @@ fn writes(bob: Uuid) -> Vec<(Method, String, Value, String)> {
         ),
         (
             Method::PUT,
+            source.clone(),
+            configuration("https://git.example.net/other.git"),
+            format!("{SOURCE}/write"),
+        ),
+        (
+            Method::PUT,
             flux_at.clone(),
             flux("https://git.example.net/2.git"),
             format!("{FLUX}/write"),
@@ -155,6 +191,7 @@ async fn every_write_of_the_api_has_an_entry() {
         .create_principal("bob", &scope, Role::Reader)
         .await;
     let mut look = Look::of(&server).await;
+    let mut states = States::default();
     let mut done = BTreeSet::new();
     for (method, path, body, action) in writes(bob.unwrap().id()) {
         let answer = root.send(method.clone(), &path, body).await;
@@ -164,7 +201,9 @@ async fn every_write_of_the_api_has_an_entry() {
             answer.text
         );
         let new = look.next(&server).await;
-        assert_eq!(new, [("alice".to_owned(), action)], "{method} {path}");
+        let told = who_and_what(&new);
+        assert_eq!(told, [("alice".to_owned(), action)], "{method} {path}");
+        states.follow(&new[0]);
         done.insert((method.to_string(), kind(&path)));
     }
     // There is no other.
@@ -197,7 +236,6 @@ async fn every_write_of_a_page_has_an_entry_of_its_visitor() {
     let server = Server::start().await;
     let mut browser = Browser::of(&server, "ann", SUBSCRIPTION, Role::Contributor).await;
     let csrf = browser.csrf().await;
-    let mut look = Look::of(&server).await;
     let shop = "/clusters/3f1c/edge/connectedClusters/edge-07/shop";
     let write = format!("{SOURCE}/write");
     let fields = [
@@ -208,14 +246,29 @@ async fn every_write_of_a_page_has_an_entry_of_its_visitor() {
         ("operatorScope", "namespace"),
     ];
     let delete = format!("{SOURCE}/delete");
+    let mut look = Look::of(&server).await;
+    let mut states = States::default();
     for (path, fields, action) in [
         ("/create".to_owned(), &fields[..], Some(&write)),
         (format!("{shop}/edit"), &fields[..], None),
         (format!("{shop}/suspend"), &[], Some(&write)),
         (format!("{shop}/resume"), &[], Some(&write)),
         (format!("{shop}/sync"), &[], Some(&write)),
+        (
+            format!("{shop}/confirm"),
+            &[("commit", COMMIT)],
+            Some(&write),
+        ),
         (format!("{shop}/delete"), &[], Some(&delete)),
     ] {
+        if path.ends_with("confirm") {
+            let guarded = json!({
+                "complianceState": "Noncompliant", "attemptedRevision": COMMIT,
+                "problems": [{"reason": "Guarded", "message": "12 of 14 objects would be deleted"}],
+            });
+            report_of(&server, CLUSTER, "shop", guarded).await;
+            look = Look::of(&server).await;
+        }
         let etag = if path == "/create" {
             String::new()
         } else {
@@ -233,12 +286,14 @@ async fn every_write_of_a_page_has_an_entry_of_its_visitor() {
         assert_eq!(page.status, StatusCode::SEE_OTHER, "{path}: {}", page.html);
         let action = action.unwrap_or(&write).clone();
         let new = look.next(&server).await;
-        assert_eq!(new, [("ann".to_owned(), action)], "{path}");
+        let told = who_and_what(&new);
+        assert_eq!(told, [("ann".to_owned(), action)], "{path}");
+        states.follow(&new[0]);
     }
     browser.post("/sign-out", &[("csrf", &csrf)]).await;
     let new = look.next(&server).await;
     let out = "Gitmoor.Portal/sessions/delete".to_owned();
-    assert_eq!(new, [("ann".to_owned(), out)]);
+    assert_eq!(who_and_what(&new), [("ann".to_owned(), out)]);
 }
 
 #[tokio::test]
@@ -254,7 +309,7 @@ async fn every_command_that_writes_has_an_entry() {
         .id();
     let mut look = Look::of(&server).await;
     let mut expect = async |what: &[&str]| {
-        let mut new = look.next(&server).await;
+        let mut new = who_and_what(&look.next(&server).await);
         new.retain(|(by, _)| by.starts_with("command line of user "));
         let new: Vec<&str> = new.iter().map(|(_, action)| action.as_str()).collect();
         assert_eq!(new, what);
