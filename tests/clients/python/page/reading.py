@@ -70,9 +70,13 @@ def configuration(chromium):
         "The shop answers on port 8080",
         "ImagePullBackOff",
         "2 of 3 replicas are ready",
+        "left so, since heal is detect: it has been deleted",
     ]:
         person.sees(text)
-    for path in ["prod/web/deployment.yaml:17", "prod/web/ingress.yaml:4", "shared/limits.yaml:31"]:
+    righted = [" ".join(row.split()) for row in page.locator("#righted tbody tr").all_inner_texts()]
+    assert righted[0].startswith("ConfigMap shop/settings-of-the-shop-with-a-name-that-is-rather-long changed by kubectl-edit "), righted
+    assert righted[1].startswith("Service shop/web deleted "), righted
+    for path in ["prod/web/deployment.yaml:17", "prod/web/ingress.yaml:4", "shared/limits.yaml:31", "prod/web/settings.yaml:1"]:
         file, line = path.split(":")
         link = page.get_by_role("link", name=path).get_attribute("href")
         assert link == "https://github.com/example/shop/blob/%s/%s#L%s" % (COMMIT, file, line), link

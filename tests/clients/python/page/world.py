@@ -150,11 +150,16 @@ def build():
         attemptedRevision=COMMIT,
         appliedRevision=BEFORE,
         lastConfigApplied="2026-11-24T04:58:00Z",
-        objects=counts(48, changed=5, pruned=1, healed=2, problems=3),
+        objects=counts(48, changed=5, pruned=1, healed=2, problems=4),
         problems=[
             problem("prod/web/deployment.yaml", 17, "Deployment.apps shop/web", "spec.replicas: Invalid value: -1: must be greater than or equal to 0"),
             problem("prod/web/ingress.yaml", 4, "Ingress.networking.k8s.io shop/web", "no kind `Ingress` in version `networking.k8s.io/v1beta1`: write `networking.k8s.io/v1`"),
             problem("shared/limits.yaml", 31, None, "mapping values are not allowed here: a quote is missing before column 18"),
+            problem("prod/web/settings.yaml", 1, "ConfigMap shop/settings", "not as it was applied, and left so, since heal is detect: it has been deleted", "Drift"),
+        ],
+        drifts=[
+            {"object": "ConfigMap shop/settings-of-the-shop-with-a-name-that-is-rather-long", "time": "2026-11-24T05:02:00Z", "manager": "kubectl-edit"},
+            {"object": "Service shop/web", "time": "2026-11-24T05:01:00Z", "deleted": True},
         ],
         repositoryPublicKey=KEY,
         appliedCommit={
