@@ -2,7 +2,8 @@
 //! can be anything but an argument.
 
 use gitmoor_arm::{
-    ApiVersion, ConfigurationId, ConfigurationProperties, OperatorParams, ProtectedSettings,
+    ApiVersion, ConfigurationId, ConfigurationProperties, OperatorParams, OperatorScope,
+    ProtectedSettings,
 };
 use serde_json::{Value, json};
 
@@ -27,6 +28,8 @@ pub(super) struct Subject<'a> {
     pub(super) etag: Option<&'a str>,
     /// The names of the secrets that take the place of all that there are, if any do.
     pub(super) secrets: Option<Vec<&'a str>>,
+    /// The names of those that it has then.
+    pub(super) protected: Vec<&'a str>,
 }
 
 impl Subject<'_> {
@@ -198,10 +201,42 @@ impl Subject<'_> {
                 visible(&json!(params.depends_on))
             ));
         }
+        let keys = self.keys();
+        if !keys.is_empty() {
+            let namespace = match properties.operator_scope() {
+                OperatorScope::Namespace => "this",
+                _ => "the agent's",
+            };
+            lines.push(format!(
+                "  # A Secret in {namespace} namespace, with these keys: {}.",
+                keys.join(", ")
+            ));
+            let secret = format!("{}-repository", self.id.name());
+            lines.push(format!(
+                "  credentials: {}",
+                visible(&json!({"secretName": secret}))
+            ));
+        }
         if params.suspend {
             lines.push("  suspend: true".to_owned());
         }
         lines.join("\n") + "\n"
+    }
+
+    /// The keys of the Secret that holds, in a cluster, by what the repository is read.
+    fn keys(&self) -> Vec<&'static str> {
+        let keys = [
+            (ProtectedSettings::HTTPS_USER, "username"),
+            (ProtectedSettings::HTTPS_KEY, "password"),
+            (ProtectedSettings::HTTPS_CA_CERT, "ca.crt"),
+            (ProtectedSettings::SSH_PRIVATE_KEY, "identity"),
+        ];
+        let keys = keys
+            .into_iter()
+            .filter(|(name, _)| self.protected.contains(name));
+        let hosts = self.properties.ssh_known_hosts_contents();
+        let hosts = hosts.map(|_| "known_hosts");
+        keys.map(|(_, key)| key).chain(hosts).collect()
     }
 }
 
@@ -251,6 +286,7 @@ mod tests {
             operator_params: Some(
                 "--git-path='EOF' --gitmoor-timeout=90s --gitmoor-depends-on=base".to_owned(),
             ),
+            ssh_known_hosts_contents: Some("YQ==".to_owned()),
             ..ConfigurationProperties::default()
         };
         let id = ID.parse().unwrap();
@@ -260,6 +296,7 @@ mod tests {
             properties: &properties,
             etag: Some("e'tag"),
             secrets: None,
+            protected: vec![ProtectedSettings::SSH_PRIVATE_KEY],
         };
         for commands in subject.all(Some("8e1f0c7';rm -rf /")) {
             for text in [&commands.az, &commands.curl] {
@@ -283,7 +320,12 @@ mod tests {
                 .count();
             assert!(ends <= 1, "{}", commands.kubectl);
             if commands.word == "put" {
-                for line in ["  timeout: 90s\n", "  dependsOn: [\"base\"]\n"] {
+                for line in [
+                    "  timeout: 90s\n",
+                    "  dependsOn: [\"base\"]\n",
+                    "  # A Secret in the agent's namespace, with these keys: identity, known_hosts.\n",
+                    "  credentials: {\"secretName\":\"shop-repository\"}\n",
+                ] {
                     assert!(commands.kubectl.contains(line), "{}", commands.kubectl);
                 }
             }
@@ -303,6 +345,7 @@ mod tests {
             properties: &properties,
             etag: Some("e'tag"),
             secrets: None,
+            protected: Vec::new(),
         };
         let all = subject.all(None);
         let sync = all.iter().find(|one| one.word == "sync").unwrap();

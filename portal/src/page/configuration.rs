@@ -10,7 +10,7 @@ use http::{Method, StatusCode};
 
 use super::{
     Call, Pages,
-    commands::Commands,
+    commands::{Commands, Subject},
     frame::{Frame, page},
     git_host::Repository,
     overview::Line,
@@ -151,7 +151,11 @@ pub(super) async fn show(
             .may(&ApiRoute::Configuration(id.clone()), &Method::PUT)
             .is_ok();
     let commands = if may_write {
-        let commands = pages.commands(call, id, properties, Some(&desired.etag))?;
+        let settings = pages.store.protected_settings(id).await?;
+        let commands = Subject {
+            protected: settings.names().collect(),
+            ..pages.commands(call, id, properties, Some(&desired.etag))?
+        };
         commands.all(guarded.as_ref().map(|commit| &*commit.full))
     } else {
         Vec::new()

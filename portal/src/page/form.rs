@@ -206,7 +206,7 @@ impl Form {
     pub(super) fn secrets<'a>(&self, request: &'a PutRequest) -> Option<Vec<&'a str>> {
         let stay = self.has("keep") && self.authorities.is_empty() && !self.without_authorities;
         match &request.protected {
-            ProtectedChange::Replace(all) if !stay => Some(all.names().collect()),
+            ProtectedChange::Replace(_) if !stay => Some(names(request)),
             _ => None,
         }
     }
@@ -294,6 +294,14 @@ impl Form {
     /// Whether these credentials are chosen.
     pub(super) fn has(&self, credentials: &str) -> bool {
         self.credentials == credentials
+    }
+}
+
+/// The names of the secrets that there are after a request.
+pub(super) fn names(request: &PutRequest) -> Vec<&str> {
+    match &request.protected {
+        ProtectedChange::Replace(all) => all.names().collect(),
+        ProtectedChange::Keep => Vec::new(),
     }
 }
 

@@ -12,7 +12,7 @@ use http::{Method, StatusCode};
 use super::{
     Call, Pages,
     commands::{Commands, Subject},
-    form::{Conflict, Form},
+    form::{Conflict, Form, names},
     frame::{Frame, page},
     route,
     session::Visitor,
@@ -148,6 +148,7 @@ pub(super) async fn create(
     if field(&sent, "as") == Some("commands") {
         let commands = Subject {
             secrets: form.secrets(&request),
+            protected: names(&request),
             ..pages.commands(call, &id, &request.properties, None)?
         };
         let commands = commands.put();
@@ -240,6 +241,7 @@ pub(super) async fn edit(
         let etag = Some(&*form.etag);
         let commands = Subject {
             secrets: form.secrets(request),
+            protected: names(request),
             ..pages.commands(call, id, &request.properties, etag)?
         };
         let commands = commands.put();
@@ -436,6 +438,7 @@ impl Pages {
             properties,
             etag,
             secrets: None,
+            protected: Vec::new(),
         })
     }
 }

@@ -410,3 +410,31 @@ async fn commands_do_the_same_and_hold_no_secret() {
         assert!(html.contains(text), "{text}: {html}");
     }
 }
+
+#[tokio::test]
+async fn commands_for_kubectl_name_a_secret_and_its_keys() {
+    let server = Server::start().await;
+    let (mut ann, csrf) = contributor(&server).await;
+    let alice = server.contributor().await;
+    let mut body = body("https://git.example.net/shop");
+    body["properties"]["configurationProtectedSettings"] =
+        json!({"httpsUser": "Ym90", "httpsKey": "YQ=="});
+    let made = alice.put(&versioned(CLUSTER, "shop"), body).await;
+    let keys = "# A Secret in the agent&#39;s namespace, with these keys: username, password.";
+    let html = ann.html(SHOP).await;
+    assert!(html.contains(keys), "{html}");
+    for (credentials, named) in [("keep", true), ("none", false)] {
+        let form = [
+            ("csrf", csrf.as_str()),
+            ("as", "commands"),
+            ("etag", made.body["etag"].as_str().unwrap()),
+            ("repositoryUrl", "https://git.example.net/shop"),
+            ("operatorScope", "cluster"),
+            ("credentials", credentials),
+        ];
+        let html = ann.post(&format!("{SHOP}/edit"), &form).await.html;
+        assert!(html.contains("kubectl apply -f -"), "{html}");
+        assert_eq!(html.contains(keys), named, "{html}");
+        assert_eq!(html.contains("secretName"), named, "{html}");
+    }
+}
