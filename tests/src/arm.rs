@@ -14,7 +14,11 @@ use gitmoor_portal::{
     Portal, Store,
     identity::{Role, Token},
 };
-use reqwest::{Method, StatusCode};
+use reqwest::{
+    Client, Method, StatusCode,
+    header::{COOKIE, SET_COOKIE},
+    redirect::Policy,
+};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::{sync::OnceCell, time::sleep};
@@ -154,11 +158,8 @@ impl Arm {
         path: &str,
         body: Option<&Value>,
     ) -> Result<Answer> {
-        // Its connections end with the runtime, and each test has its own.
-        let http = reqwest::Client::builder()
-            .tls_certs_only([reqwest::Certificate::from_pem(self.ca.as_bytes())?])
-            .build()?;
-        let mut request = http
+        let mut request = self
+            .http()?
             .request(method, format!("{}{path}", self.url))
             .bearer_auth(token.expose());
         if let Some(body) = body {
@@ -173,6 +174,41 @@ impl Arm {
             serde_json::from_slice(&text).context("read the portal's answer")?
         };
         Ok(Answer { status, body })
+    }
+
+    /// Its connections end with the runtime, and each test has its own.
+    fn http(&self) -> Result<Client> {
+        let http = Client::builder()
+            .tls_certs_only([reqwest::Certificate::from_pem(self.ca.as_bytes())?])
+            .redirect(Policy::none());
+        Ok(http.build()?)
+    }
+
+    /// A page of the portal, as someone sees it who may write.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub async fn page(&self, path: &str) -> Result<String> {
+        let scope = "/subscriptions/s".parse()?;
+        let store = &self.store;
+        let eve = store
+            .create_principal("eve", &scope, Role::Contributor)
+            .await?;
+        let code = store.create_sign_in_link(eve.id()).await?;
+        let http = self.http()?;
+        let signed_in = http
+            .post(format!("{}/sign-in/link", self.url))
+            .header("sec-fetch-site", "same-origin")
+            .form(&[("code", code.expose())])
+            .send()
+            .await?;
+        let cookies = signed_in.headers().get_all(SET_COOKIE).iter();
+        let mut pairs = cookies.filter_map(|cookie| cookie.to_str().ok()?.split(';').next());
+        let session = pairs.next_back().context("nobody is signed in")?.to_owned();
+        let page = http.get(format!("{}{path}", self.url));
+        let page = page.header(COOKIE, session).send().await?;
+        ensure!(page.status() == StatusCode::OK, "{path}: {}", page.status());
+        Ok(page.text().await?)
     }
 
     async fn administer(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Answer> {

@@ -229,6 +229,30 @@ impl World {
         Ok(text(output.stdout))
     }
 
+    /// Runs a command of a shell in which `kubectl` is the same.
+    ///
+    /// # Errors
+    /// When it fails: with what it printed.
+    pub async fn shell(&self, command: &str) -> Result<String> {
+        let kubectl = self.cluster.kubectl([""; 0]);
+        let kubectl = kubectl.as_std();
+        let variables = kubectl.get_envs();
+        let variables = variables.filter_map(|(name, value)| Some((name, value?)));
+        let function = r#"kubectl() { "$PROGRAM" kubectl "$@"; }"#;
+        let output = tokio::process::Command::new("bash")
+            .args(["-eu", "-c", &format!("{function}\n{command}")])
+            .envs(variables)
+            .env("PROGRAM", kubectl.get_program())
+            .kill_on_drop(true)
+            .output()
+            .await?;
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+        if !output.status.success() {
+            bail!("{command}: {}", text(output.stderr));
+        }
+        Ok(text(output.stdout))
+    }
+
     /// A new namespace.
     ///
     /// # Errors

@@ -1,6 +1,8 @@
 //! From ARM to live objects and back to ARM: a portal, an agent with the rights of its
 //! installation, and operators with those of their namespaces.
 
+#[path = "arm/commands.rs"]
+mod commands;
 #[path = "arm/faults.rs"]
 mod faults;
 #[path = "arm/scopes.rs"]
