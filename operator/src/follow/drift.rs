@@ -294,19 +294,14 @@ impl Follow {
     /// Takes note of what was put right, and whether it had been deleted.
     fn note_healed(&mut self, healed: Vec<(ObjectKey, bool)>) {
         let now = Timestamp::now();
-        let new = healed
-            .into_iter()
-            .take(MAX_DRIFTS)
-            .map(|(key, deleted)| Drift {
-                object: key.to_string(),
-                time: Time(now),
-                deleted,
-                manager: self.fights.changed_by.remove(&key).filter(|_| !deleted),
-            });
-        let mut drifts: Vec<_> = new.collect();
-        drifts.append(&mut self.facts.drifts);
-        drifts.truncate(MAX_DRIFTS);
-        self.facts.drifts = drifts;
+        let new = healed.into_iter().map(|(key, deleted)| Drift {
+            object: key.to_string(),
+            time: Time(now),
+            deleted,
+            manager: self.fights.changed_by.remove(&key).filter(|_| !deleted),
+        });
+        let before = std::mem::take(&mut self.facts.drifts);
+        self.facts.drifts = newest(new, before);
     }
 
     /// Takes note of what is wrong with an object.
@@ -318,5 +313,33 @@ impl Follow {
             tracing::warn!(object = %key, path = problem.path, line = problem.line, reason = %problem.reason, "{}", problem.message);
             self.object_problems.insert(key.clone(), problem);
         }
+    }
+}
+
+/// As many as are kept.
+fn newest(new: impl Iterator<Item = Drift>, before: Vec<Drift>) -> Vec<Drift> {
+    new.chain(before).take(MAX_DRIFTS).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_many_drifts_the_newest_are_kept() {
+        let drifts = |prefix: &str, count| {
+            let drift = |number| Drift {
+                object: format!("ConfigMap shop/{prefix}{number}"),
+                time: Time(Timestamp::UNIX_EPOCH),
+                deleted: false,
+                manager: None,
+            };
+            (0..count).map(drift).collect::<Vec<_>>()
+        };
+        let first = newest(drifts("a", MAX_DRIFTS + 5).into_iter(), Vec::new());
+        assert_eq!(first, drifts("a", MAX_DRIFTS));
+        let then = newest(drifts("b", 5).into_iter(), first);
+        assert_eq!(then[..5], drifts("b", 5));
+        assert_eq!(then[5..], drifts("a", MAX_DRIFTS - 5));
     }
 }
