@@ -89,19 +89,23 @@ def put(group, cluster, name, **properties):
     ask("PUT", path % (cluster_id(group, cluster), name), {"properties": properties}, owner())
 
 
+def listed(group, cluster, name):
+    """A configuration as the cluster's agent reads it."""
+    key = cluster_id(group, cluster)
+    path, found = "/dataplane/v1%s/configurations" % key, []
+    while path:
+        page = ask("GET", path, token=token(*_agents[key]))
+        found += [one for one in page["value"] if one["name"] == name]
+        path = (page.get("nextLink") or "").removeprefix(URL)
+    return found[0]
+
+
 def report(group, cluster, name, **said):
     """Says something as the cluster's agent would."""
     key = cluster_id(group, cluster)
-    mine = token(*_agents[key])
-    base = "/dataplane/v1%s/configurations" % key
-    path, found = base, []
-    while path:
-        listed = ask("GET", path, token=mine)
-        found += [one for one in listed["value"] if one["name"] == name]
-        path = (listed.get("nextLink") or "").removeprefix(URL)
     said.setdefault("messageLevel", "Information")
-    said["observedEtag"] = found[0]["etag"]
-    ask("PUT", "%s/%s/status" % (base, name), said, mine)
+    said["observedEtag"] = listed(group, cluster, name)["etag"]
+    ask("PUT", "/dataplane/v1%s/configurations/%s/status" % (key, name), said, token(*_agents[key]))
 
 
 def compliant(group, cluster, name, commit=COMMIT, total=48, **said):

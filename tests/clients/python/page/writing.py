@@ -96,6 +96,8 @@ def create(chromium):
     person.sees("Fill in the secret once more")
     assert page.get_by_label("Namespace", exact=True).input_value() == "ledger"
     run(page.locator("#put-curl").inner_text(), HTTPS_USER="bot", HTTPS_KEY="from a shell's variable")
+    settings = world.listed("lab", "bench-02", "ledger")["properties"]["configurationProtectedSettings"]
+    assert settings == {"httpsUser": "Ym90", "httpsKey": "ZnJvbSBhIHNoZWxsJ3MgdmFyaWFibGU="}, settings
     person.go(world.page_of("lab", "bench-02", "ledger"))
     # What was read before is not written over what was written since.
     page.locator("summary", has_text="Suspend").click()

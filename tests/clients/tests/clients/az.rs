@@ -4,8 +4,10 @@
 use std::fs;
 
 use anyhow::{Context as _, Result, ensure};
+use gitmoor_arm::ClusterId;
 use gitmoor_clients::{SUBSCRIPTION, Site, program, run};
 use gitmoor_portal::identity::Role;
+use serde_json::{Value, json};
 
 const PROVIDER: &str = "Microsoft.KubernetesConfiguration";
 
@@ -238,18 +240,22 @@ async fn configurations(az: &Az<'_>) -> Result<()> {
         az.run(&["rest", "--method", "delete", "--url", &url])
             .await?;
     }
-    Ok(())
+    secrets(az).await
+}
+
+/// A command of the page, as one would copy it: its id, and what is filled into the page's form.
+async fn command(az: &Az<'_>, path: &str, id: &str, filled: &[&str]) -> Result<String> {
+    let store = &az.0.store;
+    let link = store.create_sign_in_link(az.0.administrator.id()).await?;
+    let mut python = az.0.client("az", "python").await?;
+    python.arg(program("command.py"));
+    run(python.args([link.expose(), path, id]).args(filled)).await
 }
 
 /// The page's command for a shell does what its button does, as long as nobody changed anything.
 async fn copied(az: &Az<'_>) -> Result<()> {
-    let store = &az.0.store;
-    let link = store.create_sign_in_link(az.0.administrator.id()).await?;
     let page = format!("/clusters/{SUBSCRIPTION}/edge/connectedClusters/edge-07/blue");
-    let mut python = az.0.client("az", "python").await?;
-    python.arg(program("command.py"));
-    python.args([link.expose(), &page, "suspend-az"]);
-    let command = run(&mut python).await?;
+    let command = command(az, &page, "suspend-az", &[]).await?;
     let shell = async || {
         // The folder of `az` is the first in its path.
         let mut bash = az.0.client("az", "/bin/bash").await?;
@@ -260,5 +266,58 @@ async fn copied(az: &Az<'_>) -> Result<()> {
     let again = shell().await.err().context("it wrote over a change")?;
     let again = format!("{again:#}");
     ensure!(again.contains("PreconditionFailed"), "{again}");
+    Ok(())
+}
+
+/// The command that the form gives takes its secrets from the shell's variables, and they reach the
+/// agent; `az resource update` writes back the `{}` that it has read, which clears them.
+async fn secrets(az: &Az<'_>) -> Result<()> {
+    let cluster = format!(
+        "/subscriptions/{SUBSCRIPTION}/resourceGroups/edge/providers/Microsoft.Kubernetes/connectedClusters/edge-07"
+    );
+    let cluster: ClusterId = cluster.parse()?;
+    let store = &az.0.store;
+    let agent = store.create_agent(&cluster).await?;
+    let token = store.issue_token(agent.id(), None).await?;
+    let token = token.context("the agent was just made")?;
+    let listed = async || -> Result<Value> {
+        let mut curl = az.0.client("az", "/bin/bash").await?;
+        let url = format!("{}{}", az.0.url, cluster.data_plane_path());
+        let command = r#"curl -fsS --cacert "$PORTAL_CA" -H "Authorization: Bearer $TOKEN" "$URL""#;
+        curl.env("TOKEN", token.expose()).env("URL", url);
+        let list = run(curl.args(["-eu", "-c", command])).await?;
+        let mut list: Value = serde_json::from_str(&list)?;
+        let settings = "/value/0/properties/configurationProtectedSettings";
+        Ok(list
+            .pointer_mut(settings)
+            .map(Value::take)
+            .unwrap_or_default())
+    };
+
+    let filled = [
+        &format!("cluster={cluster}"),
+        "name=pink",
+        "repositoryUrl=https://git.example.net/pink.git",
+        "operatorScope=namespace",
+        "credentials=https",
+        "httpsUser=as typed",
+        "httpsKey=as typed",
+    ];
+    let put = command(az, "/create", "put-az", &filled).await?;
+    let mut bash = az.0.client("az", "/bin/bash").await?;
+    bash.env("HTTPS_USER", "bot");
+    bash.env("HTTPS_KEY", r#"'"$ of the shell"#);
+    let done = run(bash.args(["-eu", "-c", &put])).await?;
+    ensure!(done.contains("\"name\": \"pink\""), "{put}\n{done}");
+    let wanted = json!({"httpsUser": "Ym90", "httpsKey": "JyIkIG9mIHRoZSBzaGVsbA=="});
+    assert_eq!(listed().await?, wanted);
+
+    let one = cluster.configuration("pink")?;
+    let update = ["resource", "update", "--ids", one.as_str()];
+    let set = ["--set", "properties.operatorParams=--git-branch=next"];
+    let state = ["--query", "properties.complianceStatus.complianceState"];
+    let updated = az.run(&[&update[..], &set, &state].concat()).await?;
+    assert_eq!(updated.trim(), "Pending");
+    assert_eq!(listed().await?, json!({}));
     Ok(())
 }
