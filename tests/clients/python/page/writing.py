@@ -4,7 +4,7 @@ import os
 import subprocess
 
 import world
-from browser import FOCUSED
+from browser import FOCUSED, PHONE
 from world import URL
 
 HERE = ("edge", "edge-08")
@@ -53,6 +53,18 @@ def keyboard(chromium):
     keys.type("next")
     keys.press("Enter")
     page.wait_for_url(URL + world.page_of(*HERE, "web"))
+    for button, then in [("Suspend", "Resume"), ("Resume", "Suspend")]:
+        reach(button)
+        keys.press("Enter")
+        page.get_by_role("button", name=then, exact=True).wait_for()
+    reach("Sync now")
+    with page.expect_navigation():
+        keys.press("Enter")
+    reach("Create or change")
+    keys.press("Enter")
+    person.sees("--gitmoor-requested-at=20")
+    # Back to the top, where the buttons are.
+    page.reload()
     for choice in ["Keep it", "Delete"]:
         reach("Delete")
         keys.press("Enter")
@@ -62,6 +74,42 @@ def keyboard(chromium):
             keys.press("Enter")
             page.wait_for_url(URL + world.page_of(*HERE, "web"))
     keys.press("Enter")
+    page.wait_for_url(URL + world.page_of(*HERE))
+    person.leave()
+
+
+def touch(chromium):
+    """The same on a phone, by touch."""
+    person = chromium.visitor(PHONE).go(world.page_of(*HERE))
+    page = person.page
+
+    def tap(name, role="button"):
+        page.get_by_role(role, name=name, exact=True).first.tap()
+
+    tap("New configuration", "link")
+    page.wait_for_url("**/create?**")
+    for label, text in [("Name", "web"), ("Repository", "https://github.com/example/web.git")]:
+        page.get_by_label(label, exact=True).tap()
+        page.keyboard.type(text)
+    tap("Create")
+    page.wait_for_url(URL + world.page_of(*HERE, "web"))
+    tap("Edit", "link")
+    page.wait_for_url("**/edit")
+    page.get_by_label("Branch", exact=True).tap()
+    page.keyboard.type("next")
+    tap("Save")
+    page.wait_for_url(URL + world.page_of(*HERE, "web"))
+    person.sees("next")
+    for button, then in [("Suspend", "Resume"), ("Resume", "Suspend")]:
+        tap(button)
+        page.get_by_role("button", name=then, exact=True).wait_for()
+    with page.expect_navigation():
+        tap("Sync now")
+    page.locator("summary", has_text="Create or change").tap()
+    person.sees("--gitmoor-requested-at=20")
+    tap("Delete", "link")
+    page.wait_for_url("**/delete")
+    tap("Delete")
     page.wait_for_url(URL + world.page_of(*HERE))
     person.leave()
 
