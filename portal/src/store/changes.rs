@@ -197,7 +197,7 @@ impl Store {
         let store = self.clone();
         let committed = tokio::spawn(async move {
             transaction.commit().await?;
-            store.hear(told);
+            store.hear(told).await;
             Ok(())
         });
         committed
@@ -205,12 +205,12 @@ impl Store {
             .unwrap_or_else(|_| Err(sqlx::Error::WorkerCrashed.into()))
     }
 
-    fn hear(&self, told: Told) {
+    pub(super) async fn hear(&self, told: Told) {
         match told {
             Told::Desired(cluster) => self.changes.tell(&cluster),
             Told::Shown(cluster) => self.changes.show(News::Cluster(cluster)),
             Told::Gone(scope) => {
-                self.forget_seen(&scope);
+                self.forget_seen(&scope).await;
                 // Nobody is told which clusters a group had.
                 let cluster = scope.parse::<ClusterId>().is_ok();
                 self.changes.tell(if cluster { &scope } else { "" });
@@ -301,11 +301,11 @@ impl Store {
                 };
                 let (channel, of) = (told.channel(), told.payload().to_owned());
                 if channel == desired {
-                    self.hear(Told::Desired(of));
+                    self.hear(Told::Desired(of)).await;
                 } else if channel == shown {
-                    self.hear(Told::Shown(of));
+                    self.hear(Told::Shown(of)).await;
                 } else if channel == gone {
-                    self.hear(Told::Gone(of));
+                    self.hear(Told::Gone(of)).await;
                 }
             }
         }

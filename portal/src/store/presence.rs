@@ -162,15 +162,35 @@ impl Store {
 
     /// Forgets those who called, of a cluster or a group, in lower case, that is gone. Whoever still
     /// calls is seen again.
-    pub(super) fn forget_seen(&self, scope: &str) {
+    pub(super) async fn forget_seen(&self, scope: &str) {
         let stays = |cluster: &str| {
             let below = cluster.strip_prefix(scope);
             !below.is_some_and(|below| below.is_empty() || below.starts_with('/'))
         };
         self.presence.lock().retain(|cluster, _| stays(cluster));
-        let last = &self.presence.last;
-        let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
-        last.retain(|cluster, _| stays(cluster));
+        {
+            let last = &self.presence.last;
+            let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+            last.retain(|cluster, _| stays(cluster));
+        }
+        // This portal may have written them again before it knew.
+        if let Err(error) = self.delete_seen(scope).await {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "when agents were seen whose clusters are gone was not deleted"
+            );
+        }
+    }
+
+    async fn delete_seen(&self, scope: &str) -> Result<(), StoreError> {
+        sqlx::query(
+            "DELETE FROM presence \
+             WHERE cluster = $1 OR substr(cluster, 1, length($1) + 1) = $1 || '/'",
+        )
+        .bind(scope)
+        .execute(&self.database.writer)
+        .await?;
+        Ok(())
     }
 
     /// Writes what was seen. What fails is kept for the next time.
@@ -179,15 +199,23 @@ impl Store {
         // Several portals that write do not wait for each other in a circle.
         seen.sort_by(|(one, _), (other, _)| one.cmp(other));
         for rows in seen.chunks(ROWS) {
-            if let Err(error) = self.write_seen(rows).await {
+            if let Err(error) = self.write_rows(rows).await {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
                     "when agents were seen was not written; it is tried again"
                 );
                 return;
             }
-            self.presence.written(rows);
         }
+    }
+
+    async fn write_rows(&self, rows: &[(String, (ClusterId, Seen))]) -> Result<(), StoreError> {
+        self.write_seen(rows).await?;
+        // A cluster that was deleted since they were taken does not come back.
+        for gone in self.presence.written(rows) {
+            self.delete_seen(gone).await?;
+        }
+        Ok(())
     }
 
     async fn write_seen(&self, rows: &[(String, (ClusterId, Seen))]) -> Result<(), StoreError> {
@@ -247,14 +275,19 @@ impl Presence {
         all.insert(key, (cluster.clone(), seen));
     }
 
-    /// Drops what is in the database now; who called meanwhile is written the next time.
-    fn written(&self, rows: &[(String, (ClusterId, Seen))]) {
+    /// Drops what is in the database now; who called meanwhile is written the next time. Gives those
+    /// that were forgotten meanwhile.
+    fn written<'a>(&self, rows: &'a [(String, (ClusterId, Seen))]) -> Vec<&'a str> {
         let mut all = self.lock();
+        let mut gone = Vec::new();
         for (cluster, (_, seen)) in rows {
-            if all.get(cluster).is_some_and(|(_, now)| now == seen) {
-                all.remove(cluster);
+            match all.get(cluster) {
+                Some((_, now)) if now == seen => drop(all.remove(cluster)),
+                Some(_) => {}
+                None => gone.push(cluster.as_str()),
             }
         }
+        gone
     }
 }
 
@@ -273,7 +306,12 @@ fn read(row: &AnyRow) -> Result<Seen, StoreError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::tests::{CLUSTER, each_engine, open};
+    use crate::store::{
+        audit::By,
+        changes::Told,
+        configurations::Condition,
+        tests::{CLUSTER, each_engine, open},
+    };
 
     fn seen(at: &str, version: Option<&str>, nodes: Option<u32>) -> Seen {
         Seen {
@@ -336,6 +374,38 @@ mod tests {
             store.write_presence().await;
             assert!(store.presence.lock().is_empty());
             assert_eq!(store.all_seen().await.unwrap().len(), ROWS + 1);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_cluster_that_is_deleted_while_it_is_written_does_not_come_back() {
+        for place in each_engine() {
+            let store = open(&place).await;
+            let cluster = CLUSTER.parse().unwrap();
+            store.saw(&cluster, Said::default());
+            let taken: Vec<_> = store.presence.lock().clone().into_iter().collect();
+            let (by, any) = (By::named("test"), Condition::default());
+            store.delete_cluster(&cluster, &by, &any).await.unwrap();
+            store.write_rows(&taken).await.unwrap();
+            assert_eq!(shown(&store).await, None);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_cluster_that_is_written_before_its_end_is_heard_of_does_not_come_back() {
+        let group = "/subscriptions/3f1c/resourcegroups/edge".to_owned();
+        for place in each_engine() {
+            for scope in [CLUSTER.to_ascii_lowercase(), group.clone()] {
+                let (deletes, hears) = (open(&place).await, open(&place).await);
+                let cluster = CLUSTER.parse().unwrap();
+                hears.saw(&cluster, Said::default());
+                let (by, any) = (By::named("test"), Condition::default());
+                deletes.delete_cluster(&cluster, &by, &any).await.unwrap();
+                hears.write_presence().await;
+                assert!(shown(&deletes).await.is_some());
+                hears.hear(Told::Gone(scope)).await;
+                assert_eq!(shown(&deletes).await, None);
+            }
         }
     }
 
