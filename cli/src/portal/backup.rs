@@ -42,9 +42,12 @@ impl Backup {
             fs::rename(&partial, &self.file)?;
             anyhow::Ok(rows)
         };
-        let rows = write
-            .await
-            .with_context(|| format!("back up to {}", self.file.display()))?;
+        let written = write.await;
+        if written.is_err() {
+            // Where not even that could be made, there is none.
+            let _ = fs::remove_file(&partial);
+        }
+        let rows = written.with_context(|| format!("back up to {}", self.file.display()))?;
         tracing::info!(rows, file = %self.file.display(), "backed up; keep the key that it is sealed with, too");
         Ok(())
     }

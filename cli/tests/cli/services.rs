@@ -84,6 +84,18 @@ fn a_portal_is_backed_up_and_restored_by_one_command_each() {
 }
 
 #[test]
+fn a_backup_of_nothing_fails_and_leaves_no_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().to_str().unwrap();
+    let backup = directory.path().join("backup.jsonl");
+    let mut command = gitmoor(&["portal", "--data-directory", path, "backup"]);
+    let (code, _, log) = outcome(command.arg(backup));
+    assert_eq!(code, 1, "{log}");
+    assert!(log.contains("there is no database of a portal at"), "{log}");
+    assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
+}
+
+#[test]
 fn enrolling_a_cluster_prints_all_that_its_agent_needs() {
     const CLUSTER: &str =
         "/subscriptions/s/resourceGroups/g/providers/Microsoft.Kubernetes/connectedClusters/c";

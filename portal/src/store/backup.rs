@@ -18,6 +18,7 @@ use super::{
     Location, StoreError,
     audit::{Action, By, Change},
     database::{Database, Engine},
+    location::Place,
     rows::broken,
     sealing::Sealing,
 };
@@ -78,6 +79,9 @@ pub enum BackupError {
         /// The newest that is known.
         known: i64,
     },
+    /// There is nothing to back up.
+    #[error("there is no database of a portal at {0}: say where it is")]
+    NoDatabase(String),
     /// There is something in the database.
     #[error("the database {0} is not empty: name another one, or move it away")]
     NotEmpty(String),
@@ -129,8 +133,14 @@ impl<W: Write> Lines<W> {
 /// rows there are. A running portal does not mind.
 ///
 /// # Errors
-/// When the database cannot be read or is of a later version, or the backup not be written.
+/// When the database is not there, cannot be read or is of a later version, or the backup not be written.
 pub async fn back_up(location: &Location, to: impl Write) -> Result<usize, BackupError> {
+    let no_database = || BackupError::NoDatabase(location.to_string());
+    if let Place::File(path) = &location.0
+        && !path.try_exists()?
+    {
+        return Err(no_database());
+    }
     let database = Database::connect(location).await?;
     let begin = match database.engine {
         Engine::Sqlite => "BEGIN",
@@ -138,6 +148,11 @@ pub async fn back_up(location: &Location, to: impl Write) -> Result<usize, Backu
     };
     let mut transaction = database.readers.begin_with(begin).await?;
     database.without_end(&mut transaction).await?;
+    let there = database.tables(&mut transaction).await?;
+    let is_there = |table: &str| there.iter().any(|one| one == table);
+    if !is_there("_sqlx_migrations") {
+        return Err(no_database());
+    }
     let schema = sqlx::query_scalar("SELECT max(version) FROM _sqlx_migrations")
         .fetch_one(&mut *transaction)
         .await?;
@@ -146,7 +161,6 @@ pub async fn back_up(location: &Location, to: impl Write) -> Result<usize, Backu
         let found = schema;
         return Err(StoreError::Later { found, known }.into());
     }
-    let there = database.tables(&mut transaction).await?;
     let mut lines = Lines {
         to,
         hash: Sha256::new(),
@@ -157,7 +171,7 @@ pub async fn back_up(location: &Location, to: impl Write) -> Result<usize, Backu
     })?;
     let mut count = 0;
     for table in TABLES {
-        if !there.iter().any(|one| one == table) {
+        if !is_there(table) {
             continue;
         }
         let query = AssertSqlSafe(format!("SELECT * FROM {table}"));

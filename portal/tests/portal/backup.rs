@@ -118,6 +118,29 @@ async fn a_restored_backup_is_the_portal_that_it_was_made_of() {
 }
 
 #[tokio::test]
+async fn where_there_is_no_portal_nothing_is_backed_up_or_made() {
+    let directory = TempDir::new().unwrap();
+    let missing = directory.path().join("portal.db");
+    let empty = directory.path().join("empty.db");
+    fs::write(&empty, "").unwrap();
+    let url = Postgres::shared().unwrap().fresh().unwrap();
+    for location in [
+        Location::file(&missing),
+        Location::file(empty),
+        Location::parse(&url).unwrap(),
+    ] {
+        let mut backup = Vec::new();
+        let refused = back_up(&location, &mut backup).await;
+        assert!(
+            matches!(refused, Err(BackupError::NoDatabase(_))),
+            "{refused:?}"
+        );
+        assert!(backup.is_empty());
+    }
+    assert!(!missing.exists());
+}
+
+#[tokio::test]
 async fn what_is_no_whole_backup_restores_nothing() {
     let (server, ..) = filled().await;
     let backup = String::from_utf8(backup_of(&server).await).unwrap();
