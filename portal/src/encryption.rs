@@ -35,8 +35,8 @@ pub use vault::Vault;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Encryption {
-    /// Where the key is. When absent, it is in `encryption.key` in the data directory, and made when
-    /// it is missing there; portals that share a database must share it.
+    /// Where the key is. When absent, it is in `encryption.key` in the data directory, and made there
+    /// unless the database needs another one; portals that share a database must share it.
     pub key: Option<KeySource>,
     /// Where keys are that were in use before. While they are named here, portals that still have one
     /// of them as their key go on, and can start again; when a portal starts without them, they are of
@@ -70,6 +70,14 @@ pub enum EncryptionError {
     /// The file cannot be read, or made.
     #[error("reading the key {}", .0.display())]
     File(PathBuf, #[source] io::Error),
+    /// What is in the database was sealed, and the file where the key should be is missing.
+    #[error("the database is sealed with the key {id}, and {} is not there: put it back", file.display())]
+    Missing {
+        /// The file.
+        file: PathBuf,
+        /// What names the key.
+        id: String,
+    },
     /// There is no such variable.
     #[error("the environment variable {0}, which should hold a key, is not set")]
     Environment(String),
@@ -170,23 +178,34 @@ pub(crate) struct MasterKeys {
 }
 
 impl MasterKeys {
+    /// Reads the keys for a database that those of these ids open, the newest last. A key that nobody
+    /// named is made where it can become the database's.
     pub(crate) async fn read(
         settings: &Encryption,
         directory: &Path,
+        sealed_by: &[String],
     ) -> Result<Self, EncryptionError> {
         let vault = settings.vault.as_ref();
-        let current = match &settings.key {
-            Some(source) => source.read(vault).await?,
-            None => {
-                let file = directory.join(FILE);
-                make(&file).map_err(|source| EncryptionError::File(file.clone(), source))?;
-                KeySource::File(file).read(None).await?
-            }
-        };
         let mut previous = Vec::new();
         for source in &settings.previous {
             previous.push(source.read(vault).await?);
         }
+        let current = match &settings.key {
+            Some(source) => source.read(vault).await?,
+            None => {
+                let file = directory.join(FILE);
+                let opens = |id: &String| previous.iter().any(|key: &Key| key.id() == id);
+                if let Some(newest) = sealed_by.last()
+                    && !sealed_by.iter().any(opens)
+                    && !file.exists()
+                {
+                    let id = newest.clone();
+                    return Err(EncryptionError::Missing { file, id });
+                }
+                make(&file).map_err(|source| EncryptionError::File(file.clone(), source))?;
+                KeySource::File(file).read(None).await?
+            }
+        };
         Ok(Self { current, previous })
     }
 }
@@ -400,7 +419,7 @@ mod tests {
         use std::os::unix::fs::PermissionsExt as _;
         let directory = tempfile::tempdir().unwrap();
         let settings = Encryption::default();
-        let read = async || MasterKeys::read(&settings, directory.path()).await;
+        let read = async || MasterKeys::read(&settings, directory.path(), &[]).await;
         let id = read().await.unwrap().current.id().to_owned();
         assert_eq!(read().await.unwrap().current.id(), id);
         let file = directory.path().join(FILE);
@@ -412,5 +431,27 @@ mod tests {
         fs::write(&file, "too short").unwrap();
         let error = read().await.unwrap_err();
         assert!(matches!(error, EncryptionError::Form(_)), "{error}");
+    }
+
+    #[tokio::test]
+    async fn no_key_is_made_for_a_database_that_it_could_not_open() {
+        let directory = tempfile::tempdir().unwrap();
+        let old = directory.path().join("old");
+        fs::write(&old, BASE64_STANDARD.encode([1; KEY])).unwrap();
+        let sealed_by = [Key::new(&[1; KEY]).id().to_owned()];
+        let read = async |previous| {
+            let settings = Encryption {
+                previous,
+                ..Encryption::default()
+            };
+            MasterKeys::read(&settings, directory.path(), &sealed_by).await
+        };
+        let error = read(Vec::new()).await.unwrap_err();
+        assert!(matches!(error, EncryptionError::Missing { .. }), "{error}");
+        assert!(!directory.path().join(FILE).exists());
+        // It takes over from one that does.
+        read(vec![KeySource::File(old)]).await.unwrap();
+        assert!(directory.path().join(FILE).exists());
+        read(Vec::new()).await.unwrap();
     }
 }

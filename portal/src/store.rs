@@ -110,9 +110,12 @@ impl Store {
     /// When it is not to be had, is no database of the portal, is of a later version, or is sealed
     /// with another key.
     pub async fn open(settings: &Settings) -> Result<Self, StoreError> {
-        let keys = MasterKeys::read(&settings.encryption, &settings.data_directory).await?;
         let location = settings.database();
-        let database = Database::open(&location).await?;
+        let database = Database::connect(&location).await?;
+        let sealed_by = sealing::sealed_by(&database).await?;
+        let directory = &settings.data_directory;
+        let keys = MasterKeys::read(&settings.encryption, directory, &sealed_by).await?;
+        database.migrate().await?;
         let sealing = sealing::Sealing::open(&database, &keys).await?;
         backup::tell_restored(&database, &sealing).await?;
         let store = Self {

@@ -68,11 +68,16 @@ fn a_portal_is_backed_up_and_restored_by_one_command_each() {
         0o600
     );
     assert_eq!(portal(&second, &["restore", &backup]).0, 0);
-    // It is sealed, and so is what was restored.
+    // It is sealed, and so is what was restored; no other key is made for it.
     let (code, _, log) = portal(&second, &["principal", "list"]);
-    assert_eq!(code, 1, "{log}");
+    let key_of_second = Path::new(&second).join("encryption.key");
+    assert!(
+        code == 1 && log.contains("encryption.key is not there"),
+        "{log}"
+    );
+    assert!(!key_of_second.exists());
     let key = Path::new(&first).join("encryption.key");
-    std::fs::copy(key, Path::new(&second).join("encryption.key")).unwrap();
+    std::fs::copy(key, key_of_second).unwrap();
     let (list, restored) = (
         portal(&first, &["principal", "list"]),
         portal(&second, &["principal", "list"]),

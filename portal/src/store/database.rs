@@ -120,13 +120,7 @@ pub(super) struct Database {
 
 impl Database {
     /// Opens the database, which is made when it is a file that is missing, readable by its owner
-    /// alone, and brings its schema up to date. Others may use it meanwhile, or do the same.
-    pub(super) async fn open(location: &Location) -> Result<Self, StoreError> {
-        let database = Self::connect(location).await?;
-        database.migrate().await?;
-        Ok(database)
-    }
-
+    /// alone.
     pub(super) async fn connect(location: &Location) -> Result<Self, StoreError> {
         install_default_drivers();
         let url = location.url()?;
@@ -235,8 +229,8 @@ impl Database {
         sqlx::query_scalar(query).fetch_all(connection).await
     }
 
-    /// Brings the schema up to date.
-    async fn migrate(&self) -> Result<(), StoreError> {
+    /// Brings the schema up to date. Others may use the database meanwhile, or do the same.
+    pub(super) async fn migrate(&self) -> Result<(), StoreError> {
         let mut connection = self.writer.acquire().await?;
         match self.engine {
             // The driver's lock for this is none.

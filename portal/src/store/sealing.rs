@@ -171,6 +171,18 @@ impl Sealing {
     }
 }
 
+/// The ids of the keys of the settings that open the database, the newest last; none before there is
+/// anything in it.
+pub(super) async fn sealed_by(database: &Database) -> Result<Vec<String>, StoreError> {
+    let mut connection = database.readers.acquire().await?;
+    let tables = database.tables(&mut connection).await?;
+    if !tables.iter().any(|table| table == "data_key") {
+        return Ok(Vec::new());
+    }
+    let query = sqlx::query_scalar("SELECT sealed_by FROM data_key ORDER BY created_at, id");
+    Ok(query.fetch_all(&mut *connection).await?)
+}
+
 fn place(column: &str, row: &str) -> String {
     format!("{column} {row}")
 }

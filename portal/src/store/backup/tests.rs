@@ -307,7 +307,8 @@ async fn a_backup_takes_as_long_as_it_does_and_other_statements_do_not() {
 async fn no_table_is_forgotten() {
     let directory = tempfile::tempdir().unwrap();
     let location = Location::file(directory.path().join("portal.db"));
-    let database = Database::open(&location).await.unwrap();
+    let database = Database::connect(&location).await.unwrap();
+    database.migrate().await.unwrap();
     let mut connection = database.readers.acquire().await.unwrap();
     let mut there = database.tables(&mut connection).await.unwrap();
     there.retain(|name| !name.starts_with("sqlite_") && name != "_sqlx_migrations");
