@@ -1,7 +1,8 @@
 //! PostgreSQL goes away under the portal, and comes back.
 
 use std::{
-    sync::atomic::{AtomicUsize, Ordering},
+    collections::HashSet,
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -10,11 +11,9 @@ use gitmoor_postgres::{Options, Postgres};
 use tempfile::TempDir;
 use tokio::time::sleep;
 
-use super::server::{CLUSTER, Server, body, versioned, within};
+use super::server::{CLUSTER, Server, body, versioned, versioned_list, within};
 
-fn url(number: usize) -> String {
-    format!("https://git.example.net/{number}.git")
-}
+const URL: &str = "https://git.example.net/a.git";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_postgres_loses_nothing_that_was_acknowledged_and_the_portal_goes_on() {
@@ -27,26 +26,23 @@ async fn a_killed_postgres_loses_nothing_that_was_acknowledged_and_the_portal_go
     .await;
     let alice = server.contributor().await;
 
-    let last: &'static [AtomicUsize] = (0..WRITERS)
-        .map(|_| AtomicUsize::new(0))
-        .collect::<Vec<_>>()
-        .leak();
+    // By writer, what it was told to be written.
+    let acknowledged: Arc<[Mutex<Vec<String>>; WRITERS]> = Arc::default();
     let done = || {
-        last.iter()
-            .map(|last| last.load(Ordering::SeqCst))
+        let each = acknowledged.iter();
+        each.map(|names| names.lock().unwrap().len())
             .collect::<Vec<_>>()
     };
-    let writers: Vec<_> = last
-        .iter()
-        .enumerate()
-        .map(|(writer, last)| {
-            let alice = alice.clone();
+    let writers: Vec<_> = (0..WRITERS)
+        .map(|writer| {
+            let (alice, acknowledged) = (alice.clone(), Arc::clone(&acknowledged));
             tokio::spawn(async move {
-                for number in 1.. {
-                    let path = versioned(CLUSTER, &format!("c{writer}"));
-                    let answer = alice.put(&path, body(&url(number))).await;
+                for number in 0.. {
+                    let name = format!("c{writer}-{number}");
+                    let path = versioned(CLUSTER, &name);
+                    let answer = alice.put(&path, body(URL)).await;
                     if answer.status.is_success() {
-                        last.store(number, Ordering::SeqCst);
+                        acknowledged[writer].lock().unwrap().push(name);
                     } else {
                         assert!(answer.status.is_server_error(), "{}", answer.text);
                         // As a client that was told to try again later.
@@ -76,16 +72,18 @@ async fn a_killed_postgres_loses_nothing_that_was_acknowledged_and_the_portal_go
     .await
     .unwrap();
     wrote_again(done()).await;
-    let before = done();
     for writer in writers {
         writer.abort();
     }
-    for (writer, last) in before.into_iter().enumerate() {
-        let shown = alice.get(&versioned(CLUSTER, &format!("c{writer}"))).await;
-        let found = shown.body["properties"]["repositoryUrl"].as_str().unwrap();
-        let number = found.trim_start_matches("https://git.example.net/");
-        let number: usize = number.trim_end_matches(".git").parse().unwrap();
-        assert!(number >= last, "{found} of {writer} after {last}");
+    let (items, _) = alice.pages(&versioned_list(CLUSTER)).await;
+    let found: HashSet<&str> = items
+        .iter()
+        .map(|item| item["name"].as_str().unwrap())
+        .collect();
+    for names in acknowledged.iter() {
+        for name in names.lock().unwrap().iter() {
+            assert!(found.contains(name.as_str()), "{name} is lost");
+        }
     }
     drop(postgres);
 }
