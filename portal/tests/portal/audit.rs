@@ -1,11 +1,17 @@
 //! The audit log: who, what, before and after, and no secret.
 
+use std::time::Duration;
+
 use gitmoor_arm::Timestamp;
 use gitmoor_portal::{AuditEntry, identity::Role};
 use reqwest::Method;
 use serde_json::json;
+use tokio::time::sleep;
 
-use super::server::{Body, CLUSTER, SUBSCRIPTION, Server, body, versioned};
+use super::{
+    server::{Body, CLUSTER, SUBSCRIPTION, Server, body, versioned, within},
+    sql::Sql,
+};
 
 const GROUP: &str = "/subscriptions/3f1c/resourceGroups/edge";
 /// Base64 of `a-canary-password`.
@@ -17,6 +23,42 @@ pub(super) async fn log(server: &Server, scope: &str) -> Vec<AuditEntry> {
     let mut log = server.store.audit(&scope, EVER, 1000).await.unwrap();
     log.reverse();
     log
+}
+
+/// The id that an entry of so many hours ago has.
+fn id_of(hours: i64) -> String {
+    let then = time::OffsetDateTime::now_utc() - time::Duration::hours(hours);
+    let millis = format!("{:012x}", then.unix_timestamp_nanos() / 1_000_000);
+    let (high, low) = millis.split_at(8);
+    format!("{high}-{low}-7000-8000-000000000000")
+}
+
+#[tokio::test]
+async fn what_is_older_than_the_log_goes_back_is_forgotten() {
+    let server = Server::start().await;
+    server.contributor().await;
+    let sql = Sql::of(&server).await;
+    let (old, young) = (id_of(25), id_of(23));
+    for id in [&old, &young] {
+        let age = format!("UPDATE audit SET id = '{id}' WHERE id = (SELECT max(id) FROM audit)");
+        assert_eq!(sql.run(&age).await, 1);
+    }
+    // A portal that starts may write some of its own.
+    let last = sql.text("SELECT max(id) FROM audit").await;
+    let count = format!("SELECT CAST(count(*) AS TEXT) FROM audit WHERE id <= '{last}'");
+    let before: usize = sql.text(&count).await.parse().unwrap();
+    let _again = Server::start_in(server.stop().await, |settings| {
+        settings.audit_days = 1.try_into().unwrap();
+    })
+    .await;
+    within(async {
+        while sql.text("SELECT min(id) FROM audit").await == old {
+            sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+    assert_eq!(sql.text("SELECT min(id) FROM audit").await, young);
+    assert_eq!(sql.text(&count).await, (before - 1).to_string());
 }
 
 #[tokio::test]
