@@ -119,6 +119,7 @@ pub struct Portal {
     acceptor: TlsAcceptor,
     store: Store,
     provider: Option<Provider>,
+    pub(crate) keys_reread_after: Duration,
 }
 
 impl Portal {
@@ -151,6 +152,7 @@ impl Portal {
             acceptor,
             store,
             provider,
+            keys_reread_after: KEYS_REREAD_AFTER,
         })
     }
 
@@ -225,7 +227,7 @@ impl Portal {
             () = cancel.cancelled() => {}
             () = accept => {}
             () = self.certificates.follow(reload) => {}
-            () = follow_keys(&self.store) => {}
+            () = follow_keys(&self.store, self.keys_reread_after) => {}
             () = forget_audit(&self.store, self.settings.audit_days) => {}
             () = self.store.follow_changes() => {}
             () = self.store.keep_presence() => {}
@@ -258,9 +260,9 @@ async fn offer_first_link(store: &Store, settings: &Settings, port: u16) {
 
 /// Reads the keys that tokens are signed with from time to time, so that a new one is made when it
 /// is due and used by every portal of the database.
-async fn follow_keys(store: &Store) {
+async fn follow_keys(store: &Store, reread_after: Duration) {
     loop {
-        sleep(KEYS_REREAD_AFTER).await;
+        sleep(reread_after).await;
         if let Err(error) = store.refresh_keys().await {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,

@@ -291,3 +291,76 @@ async fn audit(
     };
     change.record(sealing, connection).await
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::{sleep, timeout};
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+    use crate::{
+        Portal, Settings,
+        store::tests::{CLUSTER, each_engine},
+    };
+
+    /// Lets a key be made so many hours before now.
+    async fn age(store: &Store, key: &str, hours: i64) {
+        let then = Timestamp(Timestamp::now().0 - time::Duration::hours(hours));
+        let aged = sqlx::query("UPDATE signing_key SET created_at = $1 WHERE id = $2")
+            .bind(then.to_string())
+            .bind(key)
+            .execute(&store.database.writer)
+            .await
+            .unwrap();
+        assert_eq!(aged.rows_affected(), 1);
+    }
+
+    async fn until(is_so: impl Fn() -> bool) {
+        let wait = async {
+            while !is_so() {
+                sleep(Duration::from_millis(10)).await;
+            }
+        };
+        timeout(Duration::from_secs(30), wait).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_running_portal_signs_with_another_key_in_time_and_knows_the_old_one_for_a_while() {
+        for place in each_engine() {
+            let settings = Settings {
+                listen: ([127, 0, 0, 1], 0).into(),
+                ..place.settings()
+            };
+            let mut portal = Portal::bind(settings).await.unwrap();
+            portal.keys_reread_after = Duration::from_millis(20);
+            let store = portal.store().clone();
+            let agent = store.create_agent(&CLUSTER.parse().unwrap()).await.unwrap();
+            let token = store.issue_token(agent.id(), None).await.unwrap().unwrap();
+            let cancel = CancellationToken::new();
+            let serving = tokio::spawn(portal.serve(cancel.clone()));
+            let keys = || {
+                let keys = store.keys().key_set()["keys"].take();
+                let ids = keys.as_array().unwrap().iter();
+                ids.map(|key| key["kid"].as_str().unwrap().to_owned())
+                    .collect::<Vec<_>>()
+            };
+            let signing = || store.keys().signing().unwrap().id.clone();
+            let is_good = async || store.authenticate(token.expose()).await.unwrap().is_some();
+            let old = signing();
+            // A day before it is due, the next one is known to everyone.
+            age(&store, &old, 29 * 24).await;
+            until(|| keys().len() == 2).await;
+            assert_eq!(signing(), old);
+            let new = keys().into_iter().find(|key| *key != old).unwrap();
+            age(&store, &new, 24).await;
+            until(|| signing() == new).await;
+            assert!(is_good().await);
+            // No token lives for longer than a day.
+            age(&store, &new, 4 * 24).await;
+            until(|| keys() == [new.as_str()]).await;
+            assert!(!is_good().await);
+            cancel.cancel();
+            serving.await.unwrap();
+        }
+    }
+}
