@@ -101,6 +101,35 @@ fn a_backup_of_nothing_fails_and_leaves_no_file() {
 }
 
 #[test]
+fn a_key_of_an_environment_variable_seals_and_opens_the_database_and_no_file_does() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("data");
+    let settings = directory.path().join("settings.yaml");
+    std::fs::write(&settings, "encryption: {key: \"env:PORTAL_KEY\"}\n").unwrap();
+    let (key, other) = (
+        "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=",
+        "AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI=",
+    );
+    let principal = |key: &str, arguments: &[&str]| {
+        let mut command = gitmoor(&["portal", "--config"]);
+        command.arg(&settings).arg("--data-directory").arg(&data);
+        command.arg("principal").args(arguments);
+        outcome(command.env("PORTAL_KEY", key))
+    };
+    let create = ["create", "--name", "ann", "--role", "reader"];
+    let create = [&create[..], &["--scope", "/subscriptions/s"]].concat();
+    let (code, _, log) = principal(key, &create);
+    assert_eq!(code, 0, "{log}");
+    let (code, list, log) = principal(key, &["list"]);
+    assert!(code == 0 && list.contains("ann"), "{log}");
+    let (code, list, log) = principal(other, &["list"]);
+    assert!(code == 1 && list.is_empty(), "{list}");
+    assert!(log.contains("the database is sealed with the key"), "{log}");
+    assert!(!log.contains(key) && !log.contains(other), "{log}");
+    assert!(!data.join("encryption.key").exists());
+}
+
+#[test]
 fn enrolling_a_cluster_prints_all_that_its_agent_needs() {
     const CLUSTER: &str =
         "/subscriptions/s/resourceGroups/g/providers/Microsoft.Kubernetes/connectedClusters/c";
