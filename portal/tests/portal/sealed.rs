@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use gitmoor_portal::{
     Encryption, EncryptionError, KeySource, Location, Settings, Store, StoreError, back_up,
-    identity::Role,
+    identity::{OpenId, Role},
 };
 use gitmoor_postgres::{Options, Postgres};
 use serde_json::{Value, json};
@@ -93,6 +93,16 @@ async fn a_stolen_database_shows_names_and_no_more() {
         )
         .await
         .unwrap();
+    let provider: OpenId = serde_json::from_value(json!({
+        "issuer": "https://login.example.net", "clientId": "portal", "clientSecret": "env:NONE",
+    }))
+    .unwrap();
+    let (scope, role) = (SUBSCRIPTION.parse().unwrap(), Role::Reader);
+    let person =
+        server
+            .store
+            .create_person("canary-named", &scope, role, &provider, "canary-subject");
+    assert!(person.await.unwrap().is_some());
     let group = json!({"location": "canary-location", "tags": {"canary-group-tag": "v"}});
     assert_eq!(ann.put(GROUP, group).await.status, 201);
     let cluster = json!({"location": "canary-location", "tags": {"canary-cluster-tag": "v"},
@@ -160,6 +170,7 @@ async fn a_stolen_database_shows_names_and_no_more() {
             "canary-name",
             "canary-flux",
             "canary-person",
+            "canary-named",
             "canary-location",
         ] {
             assert!(has(&bytes, shown.as_bytes()), "{what}: {shown}");
@@ -185,6 +196,7 @@ async fn a_stolen_database_shows_names_and_no_more() {
             "canary-file",
             "canary-problem",
             "canary-object",
+            "canary-subject",
             token.expose(),
             cookie,
             link.expose(),
