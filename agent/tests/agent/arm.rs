@@ -257,12 +257,16 @@ async fn a_list_that_is_not_whole_deletes_nothing_and_recovery_needs_no_hand() {
     let faults = [
         Fault::Status(500),
         Fault::Status(404),
-        Fault::RetryAfter(1),
+        Fault::RetryAfter(3),
         Fault::Truncated,
         Fault::SecondPageFails,
     ];
     for (round, fault) in faults.into_iter().enumerate() {
-        server.said().faults = [fault].into();
+        let before = {
+            let mut said = server.said();
+            said.faults = [fault].into();
+            said.listed_at.len()
+        };
         eventually("the fault was met", || async {
             server.said().faults.is_empty()
         })
@@ -273,6 +277,11 @@ async fn a_list_that_is_not_whole_deletes_nothing_and_recovery_needs_no_hand() {
         let now = wait(&ground, "arm-kept", "kept").await;
         assert_eq!(now.uid(), made.uid(), "{fault:?}");
         assert!(now.metadata.deletion_timestamp.is_none(), "{fault:?}");
+        if let Fault::RetryAfter(seconds) = fault {
+            let at = server.said().listed_at[before..].to_vec();
+            let waited = at[1] - at[0];
+            assert!(waited >= Duration::from_secs(seconds), "{waited:?}");
+        }
     }
     agent.stop().await;
 }
@@ -547,5 +556,26 @@ async fn a_status_that_nobody_took_is_delivered_later_and_the_newest_alone() {
         .map(|(_, report)| report["attemptedRevision"].clone())
         .collect();
     assert!(later.iter().all(|commit| *commit == "cccc"), "{later:?}");
+    agent.stop().await;
+}
+
+#[tokio::test]
+async fn a_report_comes_no_sooner_than_the_portal_asks_for() {
+    let ground = Ground::new().await;
+    let server = Server::start().await;
+    server.put("later", &properties("arm-later", &json!({})));
+    {
+        let mut said = server.said();
+        said.refuses_reports = true;
+        said.report_after = Some(4);
+    }
+    let agent = ground.agent(settings(&server)).await;
+    eventually("it is refused twice", || async {
+        server.said().refused_at.len() >= 2
+    })
+    .await;
+    let at = server.said().refused_at.clone();
+    let waited = at[1] - at[0];
+    assert!(waited >= Duration::from_secs(4), "{waited:?}");
     agent.stop().await;
 }

@@ -5,7 +5,7 @@ use std::{
     collections::{BTreeMap, VecDeque},
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use axum::{
@@ -44,15 +44,19 @@ pub(crate) struct Said {
     pub(crate) configurations: BTreeMap<String, Value>,
     /// The answers to the next lists.
     pub(crate) faults: VecDeque<Fault>,
-    /// How many lists were asked for.
+    /// How many lists were asked for, and when each that did not wait was.
     pub(crate) lists: usize,
+    pub(crate) listed_at: Vec<Instant>,
     /// The version of the list, when it has one; whoever knows it is kept waiting for another.
     pub(crate) version: Option<&'static str>,
     /// How long those who waited would.
     pub(crate) waits: Vec<String>,
-    /// Whether reports are refused as by a portal that is down, and which were.
+    /// Whether reports are refused as by a portal that is down, for how many seconds as it says, and
+    /// which were, and when.
     pub(crate) refuses_reports: bool,
+    pub(crate) report_after: Option<u64>,
     pub(crate) refused_reports: Vec<Value>,
+    pub(crate) refused_at: Vec<Instant>,
     /// The reports, in their order.
     pub(crate) reports: Vec<(String, Value)>,
 }
@@ -164,7 +168,12 @@ async fn answer(State(said): State<Arc<Mutex<Said>>>, request: Request) -> Respo
         let mut said = said.lock().unwrap();
         if said.refuses_reports {
             said.refused_reports.push(report);
-            return StatusCode::SERVICE_UNAVAILABLE.into_response();
+            said.refused_at.push(Instant::now());
+            let refused = StatusCode::SERVICE_UNAVAILABLE;
+            return match said.report_after {
+                Some(seconds) => (refused, [("retry-after", seconds.to_string())]).into_response(),
+                None => refused.into_response(),
+            };
         }
         said.reports.push((name, report));
         return StatusCode::NO_CONTENT.into_response();
@@ -195,6 +204,7 @@ async fn answer(State(said): State<Arc<Mutex<Said>>>, request: Request) -> Respo
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     }
     said.lists += 1;
+    said.listed_at.push(Instant::now());
     let value: Vec<Value> = said.configurations.values().cloned().collect();
     let whole = json!({"value": value, "nextLink": null}).to_string();
     match said.faults.pop_front() {
