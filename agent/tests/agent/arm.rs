@@ -438,6 +438,19 @@ async fn polls_that_bring_nothing_new_cost_the_cluster_nothing() {
     let asked = ground.asked(AGENT, still).await;
     assert!(asked.is_empty(), "{asked:#?}");
     assert_eq!(server.said().reports.len(), reports);
+
+    // What ARM says of a configuration is not what it asks for.
+    let still = ground.cluster.audit().mark().unwrap();
+    server.said().is_restless = true;
+    lists(&server, 5).await;
+    let asked = ground.asked(AGENT, still).await;
+    assert!(asked.is_empty(), "{asked:#?}");
+    // Whoever reads the version sees whose status it is.
+    eventually("it is reported of the new version", || async {
+        let etag = report(&server, "one")["observedEtag"].clone();
+        etag.as_str().is_some_and(|etag| etag.contains("restless"))
+    })
+    .await;
     agent.stop().await;
 }
 

@@ -47,6 +47,8 @@ pub(crate) struct Said {
     /// How many lists were asked for, and when each that did not wait was.
     pub(crate) lists: usize,
     pub(crate) listed_at: Vec<Instant>,
+    /// Whether each list shows other times, another state and another version of what is the same.
+    pub(crate) is_restless: bool,
     /// The version of the list, when it has one; whoever knows it is kept waiting for another.
     pub(crate) version: Option<&'static str>,
     /// How long those who waited would.
@@ -205,6 +207,16 @@ async fn answer(State(said): State<Arc<Mutex<Said>>>, request: Request) -> Respo
     }
     said.lists += 1;
     said.listed_at.push(Instant::now());
+    if said.is_restless {
+        let number = said.lists;
+        let at = format!("2026-01-02T03:04:05.{number:06}Z");
+        for one in said.configurations.values_mut() {
+            one["etag"] = json!(format!("\"restless-{number}\""));
+            one["systemData"] = json!({"lastModifiedAt": at});
+            one["properties"]["complianceStatus"] =
+                json!({"complianceState": "Compliant", "lastConfigApplied": at});
+        }
+    }
     let value: Vec<Value> = said.configurations.values().cloned().collect();
     let whole = json!({"value": value, "nextLink": null}).to_string();
     match said.faults.pop_front() {
