@@ -24,7 +24,11 @@ use tempfile::TempDir;
 use tokio::{sync::OnceCell, time::sleep};
 use uuid::Uuid;
 
-use crate::{ConfigurationKey, World, proxy::Proxy, world::LIMIT};
+use crate::{
+    ConfigurationKey, World,
+    proxy::Proxy,
+    world::{Agent, LIMIT},
+};
 
 const CLUSTER: &str =
     "/subscriptions/s/resourceGroups/edge/providers/Microsoft.Kubernetes/connectedClusters/edge-07";
@@ -52,6 +56,8 @@ pub struct Arm {
     pub agent: Token,
     url: String,
     ca: String,
+    settings: gitmoor_agent::Settings,
+    running: Option<Agent>,
     _directory: TempDir,
 }
 
@@ -129,7 +135,7 @@ impl Arm {
             }))?),
             ..world.agent_settings()
         };
-        world.start_agent(settings).await?;
+        let running = Some(world.start_agent(settings.clone()).await?);
         Ok(Self {
             world,
             proxy,
@@ -138,8 +144,22 @@ impl Arm {
             agent,
             url,
             ca,
+            settings,
+            running,
             _directory: directory,
         })
+    }
+
+    /// Ends the agent and starts it again.
+    ///
+    /// # Errors
+    /// When it does not end, or not start.
+    pub async fn restart_agent(&mut self) -> Result<()> {
+        if let Some(agent) = self.running.take() {
+            agent.stop().await?;
+        }
+        self.running = Some(self.world.start_agent(self.settings.clone()).await?);
+        Ok(())
     }
 
     /// The cluster's id.

@@ -30,7 +30,8 @@ use serde_json::json;
 use tokio::{
     runtime::{self, Runtime},
     sync::OnceCell,
-    time::sleep,
+    task::JoinHandle,
+    time::{sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -68,6 +69,24 @@ pub struct World {
     // What runs on it must outlive the runtime of the test that started it.
     runtime: Option<Runtime>,
     stores: tempfile::TempDir,
+}
+
+/// A running agent. It ends with its world, unless it is stopped before.
+pub struct Agent {
+    cancel: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Agent {
+    /// Ends it in order.
+    ///
+    /// # Errors
+    /// When it does not end.
+    pub async fn stop(self) -> Result<()> {
+        self.cancel.cancel();
+        let ended = timeout(LIMIT, self.task).await;
+        Ok(ended.context("wait for the agent to end")??)
+    }
 }
 
 /// The world of this process, made by the first test that asks.
@@ -175,17 +194,16 @@ impl World {
     ///
     /// # Errors
     /// When there is no token for its ServiceAccount.
-    pub async fn start_agent(&self, settings: gitmoor_agent::Settings) -> Result<()> {
+    pub async fn start_agent(&self, settings: gitmoor_agent::Settings) -> Result<Agent> {
         let config = self.agent_config().await?;
-        let cancel = self.cancel.clone();
-        self.spawn(async move {
-            if let Err(error) =
-                gitmoor_agent::run(settings, config, Metrics::unseen(), cancel).await
-            {
+        let cancel = self.cancelled();
+        let run = gitmoor_agent::run(settings, config, Metrics::unseen(), cancel.clone());
+        let task = self.spawn(async move {
+            if let Err(error) = run.await {
                 eprintln!("the agent ended: {error}");
             }
         });
-        Ok(())
+        Ok(Agent { cancel, task })
     }
 
     /// The kube configuration of the agent's ServiceAccount.
@@ -203,7 +221,7 @@ impl World {
     pub fn spawn<T: Send + 'static>(
         &self,
         task: impl Future<Output = T> + Send + 'static,
-    ) -> tokio::task::JoinHandle<T> {
+    ) -> JoinHandle<T> {
         let runtime = self
             .runtime
             .as_ref()

@@ -149,3 +149,32 @@ async fn a_list_that_fails_in_any_way_deletes_nothing_and_recovers_by_itself() -
     assert!(nothing_was_deleted(world, start).await.is_err());
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_starts_while_arm_is_silent_lets_operators_go_on_and_deletes_nothing()
+-> Result<()> {
+    let mut arm = Arm::start(Options {
+        runtime: gitmoor_agent::Runtime::InProcess,
+        ..Options::default()
+    })
+    .await?;
+    let name = NAMES[0];
+    let files = [("all/steady.yaml", &*map("steady", "0"))];
+    let repository = arm.world.repository(name, &files).await?;
+    let properties = arm.properties(name, name, "--git-path=all --sync-garbage-collection");
+    let keys = [arm.configure(name, &properties).await?];
+    arm.until(&keys[0], "applied", applied(&repository.head()?))
+        .await?;
+    let before = uids(&arm.world, &keys).await?;
+    let start = arm.world.mark()?;
+
+    arm.proxy.fault(Some(Fault::Silence));
+    arm.restart_agent().await?;
+    let asked = arm.proxy.lists().len();
+    let changed = map("steady", "1");
+    repository.commit(&[("all/steady.yaml", &changed)], &[], "steady")?;
+    has_value(&arm.world, name, "steady", Some("1")).await?;
+    lists(&arm, asked + 2).await?;
+    assert_eq!(uids(&arm.world, &keys).await?, before);
+    nothing_was_deleted(&arm.world, start).await
+}
