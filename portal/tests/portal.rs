@@ -79,4 +79,5 @@ mod on_postgres {
     mod start;
     mod surroundings;
     mod tokens;
+    mod versions;
 }
