@@ -70,7 +70,7 @@ impl RoleRecord {
         json!({"role": self.role.as_str(), "principal": self.principal})
     }
 
-    fn read(row: &AnyRow) -> Result<Self, StoreError> {
+    pub(super) fn read(row: &AnyRow) -> Result<Self, StoreError> {
         let id = |column: &'static str| {
             let text: &str = row.try_get(column)?;
             text.parse()
@@ -206,7 +206,7 @@ impl Store {
         Ok(RoleDelete::Deleted(record.clone()))
     }
 
-    async fn remove(
+    pub(super) async fn remove(
         &self,
         connection: &mut AnyConnection,
         record: &RoleRecord,
@@ -260,35 +260,20 @@ impl Store {
     ) -> Result<bool, StoreError> {
         let mut transaction = self.database.begin("principals").await?;
         let by = By::command_line();
-        let had = self
-            .withdraw(&mut transaction, principal, role, scope, &by)
-            .await?;
-        transaction.commit().await?;
-        Ok(had)
-    }
-
-    /// The same in a transaction.
-    pub(super) async fn withdraw(
-        &self,
-        connection: &mut AnyConnection,
-        principal: Uuid,
-        role: Role,
-        scope: &Scope,
-        by: &By,
-    ) -> Result<bool, StoreError> {
         let roles = sqlx::query("SELECT * FROM role_assignment WHERE principal = $1 AND role = $2")
             .bind(principal.to_string())
             .bind(role.as_str())
-            .fetch_all(&mut *connection)
+            .fetch_all(&mut *transaction)
             .await?;
         let mut found = false;
         for row in &roles {
             let record = RoleRecord::read(row)?;
             if record.scope.is(scope) {
                 found = true;
-                self.remove(connection, &record, by).await?;
+                self.remove(&mut transaction, &record, &by).await?;
             }
         }
+        transaction.commit().await?;
         Ok(found)
     }
 }

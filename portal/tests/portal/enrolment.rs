@@ -187,6 +187,28 @@ async fn whoever_deletes_what_has_agents_alone_is_told_that_it_was_there() {
 }
 
 #[tokio::test]
+async fn an_agent_of_two_clusters_ends_with_the_second_one() {
+    let server = Server::start().await;
+    let alice = server.contributor().await;
+    let store = &server.store;
+    let agent = store.create_agent(&CLUSTER.parse().unwrap()).await;
+    let id = agent.unwrap().id();
+    let other = OTHER_CLUSTER.parse().unwrap();
+    store.assign_role(id, Role::Agent, &other).await.unwrap();
+    let agent = server.caller(&server.token_of(id).await);
+    let calls = async |cluster: &str| agent.get(&data_plane(cluster)).await.status;
+    let delete = async |cluster: &str| {
+        let path = format!("{cluster}?api-version=2024-01-01");
+        assert_eq!(alice.delete(&path).await.status, StatusCode::OK);
+    };
+    delete(CLUSTER).await;
+    assert_eq!(calls(CLUSTER).await, StatusCode::FORBIDDEN);
+    assert_eq!(calls(OTHER_CLUSTER).await, StatusCode::OK);
+    delete(OTHER_CLUSTER).await;
+    assert_eq!(calls(OTHER_CLUSTER).await, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
 async fn a_token_makes_one_agent_of_one_cluster() {
     let server = Server::start().await;
     let token = token(&server).await;

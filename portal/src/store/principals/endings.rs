@@ -2,9 +2,8 @@
 //! other.
 
 use sqlx::AnyConnection;
-use uuid::Uuid;
 
-use super::{Role, Scope, broken, find};
+use super::{Role, RoleRecord};
 use crate::store::{Store, StoreError, audit::By};
 
 impl Store {
@@ -36,35 +35,37 @@ impl Store {
         only: Option<Role>,
         by: &By,
     ) -> Result<bool, StoreError> {
-        let holders: Vec<String> = sqlx::query_scalar(
-            "SELECT DISTINCT principal FROM role_assignment WHERE lower(scope) = $1 \
-             OR substr(lower(scope), 1, length($1) + 1) = $1 || '/' ORDER BY principal",
+        let rows = sqlx::query(
+            "SELECT * FROM role_assignment WHERE lower(scope) = $1 \
+             OR substr(lower(scope), 1, length($1) + 1) = $1 || '/' ORDER BY principal, id",
         )
         .bind(scope)
         .fetch_all(&mut *connection)
         .await?;
-        let within: Scope = scope.parse().map_err(|error| broken("scope", error))?;
-        let mut taken = false;
-        for holder in holders {
-            let id = holder.parse();
-            let id: Uuid = id.map_err(|error: uuid::Error| broken("principal", error))?;
-            let Some(principal) = find(connection, id).await? else {
-                continue;
-            };
-            let (gone, left): (Vec<_>, Vec<_>) =
-                principal.assignments.into_iter().partition(|one| {
-                    within.covers(&one.scope) && only.is_none_or(|role| role == one.role)
-                });
-            taken |= !gone.is_empty();
-            if left.is_empty() && gone.iter().any(|one| one.role == Role::Agent) {
-                self.end(connection, id, by).await?;
-                continue;
-            }
-            for one in gone {
-                self.withdraw(connection, id, one.role, &one.scope, by)
-                    .await?;
+        let mut gone = Vec::new();
+        for row in &rows {
+            let record = RoleRecord::read(row)?;
+            if only.is_none_or(|role| role == record.role) {
+                gone.push(record);
             }
         }
-        Ok(taken)
+        for of_one in gone.chunk_by(|one, other| one.principal == other.principal) {
+            let holder = of_one[0].principal;
+            if of_one.iter().any(|one| one.role == Role::Agent) {
+                let all: i64 =
+                    sqlx::query_scalar("SELECT count(*) FROM role_assignment WHERE principal = $1")
+                        .bind(holder.to_string())
+                        .fetch_one(&mut *connection)
+                        .await?;
+                if usize::try_from(all) == Ok(of_one.len()) {
+                    self.end(connection, holder, by).await?;
+                    continue;
+                }
+            }
+            for record in of_one {
+                self.remove(connection, record, by).await?;
+            }
+        }
+        Ok(!gone.is_empty())
     }
 }
