@@ -73,6 +73,15 @@ impl Sent {
 pub(super) async fn report(
     arm: &Client,
     configurations: &Configurations,
+    known: watch::Receiver<Arc<Vec<Known>>>,
+) {
+    report_again_after(SAY_AGAIN, arm, configurations, known).await;
+}
+
+async fn report_again_after(
+    say_again: Duration,
+    arm: &Client,
+    configurations: &Configurations,
     mut known: watch::Receiver<Arc<Vec<Known>>>,
 ) {
     let mut changes = configurations.changes();
@@ -104,7 +113,7 @@ pub(super) async fn report(
             .retain(|name, _| list.iter().any(|one| one.name == *name));
         retry = None;
         for one in list.iter() {
-            match send(arm, configurations, one, &mut sent).await {
+            match send(say_again, arm, configurations, one, &mut sent).await {
                 Ok(()) => {}
                 Err(error) => {
                     tracing::warn!(
@@ -137,6 +146,7 @@ fn is_of_one(error: &Error) -> bool {
 }
 
 async fn send(
+    say_again: Duration,
     arm: &Client,
     configurations: &Configurations,
     known: &Known,
@@ -156,7 +166,7 @@ async fn send(
     match arm.report_status(&known.name, &report).await {
         // The next list has another etag, and so another report. The same would be refused again.
         Ok(()) | Err(Error::Stale { .. }) => {
-            let again = Instant::now() + gitmoor_arm::jittered(SAY_AGAIN);
+            let again = Instant::now() + gitmoor_arm::jittered(say_again);
             sent.add(&known.name, report, again);
             Ok(())
         }
@@ -165,8 +175,43 @@ async fn send(
 }
 
 #[cfg(test)]
+#[path = "../../tests/agent/server.rs"]
+#[allow(dead_code, reason = "one test needs little of it")]
+mod server;
+
+#[cfg(test)]
 mod tests {
-    use super::*;
+    use tokio::time::timeout;
+
+    use super::{server::Server, *};
+
+    #[tokio::test]
+    async fn a_portal_that_lost_a_report_gets_it_again_although_nothing_changes() {
+        let server = Server::start().await;
+        let arm = Client::new(&server.settings()).unwrap();
+        let configurations = Configurations::new();
+        let known = watch::Sender::new(Arc::<Vec<Known>>::default());
+        let soon = Duration::from_millis(100);
+        let reporting = report_again_after(soon, &arm, &configurations, known.subscribe());
+        known.send_replace(Arc::new(vec![Known {
+            name: "blue".to_owned(),
+            etag: "1".to_owned(),
+            key: None,
+            generation: None,
+            obstacles: Vec::new(),
+        }]));
+        let told = async {
+            while server.said().reports.len() < 3 {
+                sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::select! {
+            () = reporting => unreachable!("it reports until it is dropped"),
+            told = timeout(Duration::from_secs(60), told) => told.unwrap(),
+        }
+        let said = server.said();
+        assert!(said.reports.iter().all(|report| *report == said.reports[0]));
+    }
 
     #[tokio::test]
     async fn what_was_said_is_said_again_after_a_while() {
