@@ -42,6 +42,9 @@ const MAKERS: usize = 16;
 /// How long it takes until all of them wait for news.
 const ARRIVE: Duration = Duration::from_secs(30);
 
+/// Objects that a report says the health of.
+const OBJECTS: usize = 12;
+
 /// Clusters on the page of a list.
 const LISTED: usize = 1000;
 
@@ -250,8 +253,11 @@ async fn send(agents: Arc<Vec<Agent>>, number: usize, reports: bool, due: Instan
     sleep_until(due.into()).await;
     let agent = &agents[number % agents.len()];
     let (request, expected) = if reports {
+        let object = |at: usize| json!({"object": format!("Deployment.apps shop/front-{at}"), "health": "Current"});
         let report = json!({"observedEtag": agent.etag, "complianceState": "Compliant",
-            "message": "12 objects are live", "appliedRevision": format!("{number:040x}")});
+            "message": format!("{OBJECTS} objects are live"),
+            "appliedRevision": format!("{number:040x}"),
+            "inventory": (0..OBJECTS).map(object).collect::<Value>()});
         (
             agent.http.put(&agent.status).json(&report),
             StatusCode::NO_CONTENT,
@@ -293,16 +299,17 @@ async fn load(
     };
     let cpu = program.usage()?.cpu;
     let start = Instant::now() + Duration::from_millis(500);
-    let mut tasks = JoinSet::new();
-    for (reports, rate) in [(false, polls), (true, to_f64(REPORTS))] {
+    let [mut polling, mut reporting] = [JoinSet::new(), JoinSet::new()];
+    for (tasks, reports, rate) in [
+        (&mut polling, false, polls),
+        (&mut reporting, true, to_f64(REPORTS)),
+    ] {
         for (number, at) in calls(rate).into_iter().enumerate() {
             tasks.spawn(send(Arc::clone(agents), number, reports, start + at));
         }
     }
-    let mut took = Vec::new();
-    while let Some(done) = tasks.join_next().await {
-        took.push(done??);
-    }
+    let polling = polling.join_all().await;
+    let reporting = reporting.join_all().await;
     let usage = program.usage()?;
     let share = 100.0 * (usage.cpu - cpu).as_secs_f64() / WINDOW.as_secs_f64();
     let what = |what: &str| {
@@ -312,8 +319,15 @@ async fn load(
             POLL.as_secs()
         )
     };
-    report.add(
-        Figure::new("portal", what("99th percentile"), quantile(&took, 0.99), "ms")
+    for (which, took) in [("polls", polling), ("reports", reporting)] {
+        let took = took.into_iter().collect::<Result<Vec<_>>>()?;
+        report.add(
+            Figure::new(
+                "portal",
+                what(&format!("99th percentile of {which}")),
+                quantile(&took, 0.99),
+                "ms",
+            )
             .limit(50.0)
             .aim(50.0)
             .beside(format!(
@@ -322,7 +336,8 @@ async fn load(
                 quantile(&took, 0.5),
                 quantile(&took, 1.0)
             )),
-    );
+        );
+    }
     report.add(
         Figure::new("portal", what("share of a core"), share, "%")
             .limit(100.0)
@@ -345,6 +360,7 @@ async fn waiting(
     agents: &Arc<Vec<Agent>>,
 ) -> Result<()> {
     let mut tasks = JoinSet::new();
+    let (cpu, start) = (program.usage()?.cpu, Instant::now());
     for number in 0..agents.len() {
         let agents = Arc::clone(agents);
         let due = Instant::now() + ARRIVE * u32::try_from(number)? / u32::try_from(agents.len())?;
@@ -359,17 +375,20 @@ async fn waiting(
     tokio::time::sleep(ARRIVE + Duration::from_secs(5)).await;
     ensure!(tasks.try_join_next().is_none(), "one did not wait");
     let usage = program.usage()?;
-    report.add(
-        Figure::new(
-            "portal",
-            format!(
-                "{engine}: {} agents that wait for news, resident memory",
-                agents.len()
-            ),
-            usage.resident,
-            "MiB",
+    let window = start.elapsed().as_secs_f64();
+    let share = 100.0 * (usage.cpu - cpu).as_secs_f64() / window;
+    let what = |what: &str| {
+        format!(
+            "{engine}: {} agents that wait for news, {what}",
+            agents.len()
         )
-        .beside(usage.note()),
+    };
+    report.add(
+        Figure::new("portal", what("resident memory"), usage.resident, "MiB").beside(usage.note()),
+    );
+    report.add(
+        Figure::new("portal", what("share of a core"), share, "%")
+            .beside(format!("over {window:.0} s, in which they come")),
     );
     while let Some(status) = tasks.join_next().await {
         let status: Result<StatusCode> = status?;
