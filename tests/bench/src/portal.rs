@@ -45,6 +45,9 @@ const ARRIVE: Duration = Duration::from_secs(30);
 /// Objects that a report says the health of.
 const OBJECTS: usize = 12;
 
+/// How often a page is looked at.
+const LOOKS: u32 = 20;
+
 /// Clusters on the page of a list.
 const LISTED: usize = 1000;
 
@@ -133,9 +136,10 @@ async fn on(
         .aim(200.0),
     );
     let made = Arc::new(made);
-    load(report, engine, &program, &made).await?;
+    let viewer = Viewer::sign_in(&store, &http[0], &url).await?;
+    load(report, engine, &program, &made, &viewer).await?;
     list(report, engine, &store, &http[0], &url).await?;
-    page(report, engine, &store, &http[0], &url, made.len()).await?;
+    page(report, engine, &viewer, made.len()).await?;
     rate(report, engine, &http[0], &made).await?;
     waiting(report, engine, &program, &made).await?;
     news(report, engine, &store, &made).await?;
@@ -280,12 +284,14 @@ async fn send(agents: Arc<Vec<Agent>>, number: usize, reports: bool, due: Instan
     Ok(milliseconds(due.elapsed()))
 }
 
-/// All agents as they call: lists that are as they were, and reports.
+/// All agents as they call: lists that are as they were, and reports. Meanwhile someone looks at the
+/// page that lists their clusters.
 async fn load(
     report: &mut Report,
     engine: &str,
     program: &Program,
     agents: &Arc<Vec<Agent>>,
+    viewer: &Viewer,
 ) -> Result<()> {
     let polls = to_f64(agents.len()) / POLL.as_secs_f64();
     let calls = |rate: f64| {
@@ -307,6 +313,11 @@ async fn load(
         for (number, at) in calls(rate).into_iter().enumerate() {
             tasks.spawn(send(Arc::clone(agents), number, reports, start + at));
         }
+    }
+    let mut looks = Vec::new();
+    for number in 0..LOOKS {
+        sleep_until((start + WINDOW * number / LOOKS).into()).await;
+        looks.push(viewer.look().await?);
     }
     let polling = polling.join_all().await;
     let reporting = reporting.join_all().await;
@@ -338,6 +349,16 @@ async fn load(
             )),
         );
     }
+    report.add(
+        Figure::new(
+            "portal",
+            what("the page that lists them, read anew each time, median"),
+            quantile(&looks, 0.5),
+            "ms",
+        )
+        .aim(100.0)
+        .beside(format!("of {LOOKS}; most {:.1}", quantile(&looks, 1.0))),
+    );
     report.add(
         Figure::new("portal", what("share of a core"), share, "%")
             .limit(100.0)
@@ -492,39 +513,53 @@ async fn news(
     Ok(())
 }
 
-/// The page that lists the clusters, as a browser gets it.
-async fn page(
-    report: &mut Report,
-    engine: &str,
-    store: &Store,
-    http: &Client,
-    url: &str,
-    clusters: usize,
-) -> Result<()> {
-    let reader = store
-        .create_principal("eve", &"/subscriptions/s".parse()?, Role::Reader)
-        .await?;
-    let code = store.create_sign_in_link(reader.id()).await?;
-    let signed_in = http
-        .post(format!("{url}/sign-in/link"))
-        .header("sec-fetch-site", "same-origin")
-        .form(&[("code", code.expose())])
-        .send()
-        .await?;
-    let cookies = signed_in.headers().get_all(SET_COOKIE).iter();
-    let mut pairs = cookies.filter_map(|cookie| cookie.to_str().ok()?.split(';').next());
-    let session = pairs.next_back().context("nobody is signed in")?.to_owned();
-    let mut took = Vec::new();
-    for _ in 0..20 {
+/// Someone who looks at the page that lists the clusters, as a browser gets it.
+struct Viewer {
+    http: Client,
+    url: String,
+    session: String,
+}
+
+impl Viewer {
+    async fn sign_in(store: &Store, http: &Client, url: &str) -> Result<Self> {
+        let reader = store
+            .create_principal("eve", &"/subscriptions/s".parse()?, Role::Reader)
+            .await?;
+        let code = store.create_sign_in_link(reader.id()).await?;
+        let signed_in = http
+            .post(format!("{url}/sign-in/link"))
+            .header("sec-fetch-site", "same-origin")
+            .form(&[("code", code.expose())])
+            .send()
+            .await?;
+        let cookies = signed_in.headers().get_all(SET_COOKIE).iter();
+        let mut pairs = cookies.filter_map(|cookie| cookie.to_str().ok()?.split(';').next());
+        Ok(Self {
+            http: http.clone(),
+            url: format!("{url}/clusters"),
+            session: pairs.next_back().context("nobody is signed in")?.to_owned(),
+        })
+    }
+
+    /// How long the page takes.
+    async fn look(&self) -> Result<f64> {
         let start = Instant::now();
-        let answer = http.get(format!("{url}/clusters"));
-        let answer = answer.header(COOKIE, &session).send().await?;
+        let answer = self.http.get(&self.url);
+        let answer = answer.header(COOKIE, &self.session).send().await?;
         ensure!(answer.status() == StatusCode::OK, "{}", answer.status());
         ensure!(
             answer.text().await?.contains("<table"),
             "a list without rows"
         );
-        took.push(milliseconds(start.elapsed()));
+        Ok(milliseconds(start.elapsed()))
+    }
+}
+
+/// The page that lists the clusters.
+async fn page(report: &mut Report, engine: &str, viewer: &Viewer, clusters: usize) -> Result<()> {
+    let mut took = Vec::new();
+    for _ in 0..LOOKS {
+        took.push(viewer.look().await?);
     }
     report.add(
         Figure::new(
