@@ -120,6 +120,11 @@ async fn kept_secrets_must_fit_what_is_put() {
     assert_eq!(alice.put(&path, body(renamed)).await.status, StatusCode::OK);
     let agent = server.agent(CLUSTER).await;
     assert_eq!(secrets_of(&agent).await, secrets);
+    // One that is empty is none.
+    let empty = json!({"httpsUser": "", "httpsKey": ""});
+    alice.put(&path, with_secrets(&empty)).await;
+    let moved = alice.put(&path, body("https://other.example.net/x")).await;
+    assert_eq!(moved.status, StatusCode::OK, "{}", moved.text);
     let mut anew = body("https://other.example.net/blue/deploy.git");
     anew["properties"]["configurationProtectedSettings"] = secrets.clone();
     assert_eq!(alice.put(&path, anew).await.status, StatusCode::OK);
