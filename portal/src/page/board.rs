@@ -115,9 +115,8 @@ impl Pages {
                 let clusters = self.store.summaries().await?.into_iter();
                 last.took = begun.elapsed();
                 last.made_at = Instant::now();
-                let of = |one: ClusterSummary| (one.id.as_str().to_ascii_lowercase(), one.into());
                 Board {
-                    clusters: clusters.map(of).collect(),
+                    clusters: clusters.map(|(key, one)| (key, one.into())).collect(),
                 }
             }
         };

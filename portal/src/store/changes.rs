@@ -36,7 +36,7 @@ const HEARTBEAT: Duration = Duration::from_secs(20);
 const MISSED_HEARTBEATS: u32 = 3;
 
 /// How much news may wait for a page that is busy; it looks at everything when there was more.
-const NEWS: usize = 256;
+const NEWS: usize = 1024;
 
 /// How long to wait before PostgreSQL is listened to again.
 const LISTEN_AGAIN: Duration = Duration::from_secs(5);

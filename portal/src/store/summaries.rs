@@ -5,6 +5,7 @@ mod history;
 
 use std::collections::{BTreeMap, HashMap};
 
+use futures::{TryStreamExt as _, stream::BoxStream};
 use gitmoor_arm::{
     ClusterId, Commit, ComplianceState, ConfigurationId, ConfigurationProperties, MessageLevel,
     ObjectCounts, Problem, StatusReport, Timestamp,
@@ -20,6 +21,9 @@ use super::{
     rows::{self, broken, timestamp},
     sealing::Sealing,
 };
+
+/// What a query finds.
+type Rows<'a> = BoxStream<'a, Result<AnyRow, sqlx::Error>>;
 
 /// Texts of a summary are cut here: a list shows no more.
 const MAX_TEXT: usize = 300;
@@ -172,13 +176,13 @@ macro_rules! configurations {
 }
 
 impl Store {
-    /// All clusters that there are, in the order of their ids.
-    pub(crate) async fn summaries(&self) -> Result<Vec<ClusterSummary>, StoreError> {
+    /// All clusters that there are, by their ids in lower case.
+    pub(crate) async fn summaries(&self) -> Result<BTreeMap<String, ClusterSummary>, StoreError> {
         let readers = &self.database.readers;
         let seen = self.all_seen().await?;
-        let clusters = sqlx::query(clusters!("")).fetch_all(readers).await?;
-        let configurations = sqlx::query(configurations!("")).fetch_all(readers).await?;
-        self.summarised(seen, &clusters, &configurations)
+        let clusters = sqlx::query(clusters!("")).fetch(readers);
+        let configurations = sqlx::query(configurations!("")).fetch(readers);
+        self.summarised(seen, clusters, configurations).await
     }
 
     /// One of them, if there is one.
@@ -191,26 +195,27 @@ impl Store {
         let seen = self.seen(id).await?;
         let seen = seen.map(|seen| (cluster.clone(), (id.clone(), seen)));
         let clusters = sqlx::query(clusters!("WHERE cluster = $1")).bind(&cluster);
-        let clusters = clusters.fetch_all(readers).await?;
         let configurations = sqlx::query(configurations!("WHERE c.cluster = $1")).bind(&cluster);
-        let configurations = configurations.fetch_all(readers).await?;
-        let all = self.summarised(seen.into_iter().collect(), &clusters, &configurations);
-        Ok(all?.pop())
+        let (clusters, configurations) = (clusters.fetch(readers), configurations.fetch(readers));
+        let seen = seen.into_iter().collect();
+        let mut all = self.summarised(seen, clusters, configurations).await?;
+        Ok(all.remove(&cluster))
     }
 
-    fn summarised(
+    /// Reads row by row: ten thousand at once would take more room than what is made of them.
+    async fn summarised(
         &self,
         seen: HashMap<String, (ClusterId, Seen)>,
-        of_clusters: &[AnyRow],
-        of_configurations: &[AnyRow],
-    ) -> Result<Vec<ClusterSummary>, StoreError> {
+        mut of_clusters: Rows<'_>,
+        mut of_configurations: Rows<'_>,
+    ) -> Result<BTreeMap<String, ClusterSummary>, StoreError> {
         let called = seen.into_iter().map(|(key, (id, seen))| {
             let mut cluster = bare(id);
             cluster.seen = Some(seen);
             (key, cluster)
         });
         let mut clusters: BTreeMap<String, ClusterSummary> = called.collect();
-        for row in of_clusters {
+        while let Some(row) = of_clusters.try_next().await? {
             let key: String = row.try_get("cluster")?;
             let id: &str = row.try_get("id")?;
             let id: ClusterId = id.parse().map_err(|error| broken("id", error))?;
@@ -220,7 +225,7 @@ impl Store {
             cluster.location = Some(row.try_get("location")?);
             cluster.tags = tags;
         }
-        for row in of_configurations {
+        while let Some(row) = of_configurations.try_next().await? {
             let (cluster, name): (String, String) = (row.try_get("cluster")?, row.try_get("name")?);
             let key = rows::row_key(&cluster, &name);
             let id: &str = row.try_get("id")?;
@@ -235,7 +240,7 @@ impl Store {
                 properties: self
                     .sealing
                     .read("properties", &key, row.try_get("properties")?)?,
-                last_modified_at: timestamp(row, "last_modified_at")?,
+                last_modified_at: timestamp(&row, "last_modified_at")?,
                 earlier: summary.as_ref().is_some_and(|one| one.is_earlier(etag)),
                 summary,
             };
@@ -245,7 +250,7 @@ impl Store {
                 .configurations
                 .push(configuration);
         }
-        Ok(clusters.into_values().collect())
+        Ok(clusters)
     }
 
     /// The last report of a configuration in few words.

@@ -151,7 +151,7 @@ async fn follow(store: &Store) -> tokio::task::JoinHandle<()> {
 
 async fn seen(store: &Store) -> Vec<String> {
     let summaries = store.summaries().await.unwrap();
-    summaries.iter().map(|one| one.id.to_string()).collect()
+    summaries.values().map(|one| one.id.to_string()).collect()
 }
 
 #[tokio::test]
