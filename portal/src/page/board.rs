@@ -33,8 +33,9 @@ const SPACING: u32 = 9;
 /// Nobody waits longer than this for its turn.
 const LONGEST: Duration = Duration::from_secs(1);
 
-/// So many clusters are read each by itself; or one of so many, where there are more.
+/// So many clusters are read each by itself, or one of [`SHARE`]: all at once are read faster than more.
 const FEW: usize = 16;
+const SHARE: usize = 100;
 
 /// The clusters that there are, by their ids in lower case.
 pub(super) struct Board {
@@ -81,7 +82,7 @@ impl Last {
             }
         }
         let changed = self.changed.len();
-        let is_much = |board: &mut Arc<Board>| changed > FEW.max(board.clusters.len() / FEW);
+        let is_much = |board: &mut Arc<Board>| changed > FEW.max(board.clusters.len() / SHARE);
         self.board.take_if(|board| !is_of_use || is_much(board));
     }
 }
