@@ -26,10 +26,10 @@ pub(super) struct Subject<'a> {
     pub(super) properties: &'a ConfigurationProperties,
     /// The version that they change; nothing of one that is to be made.
     pub(super) etag: Option<&'a str>,
-    /// The names of the secrets that take the place of all that there are, if any do.
-    pub(super) secrets: Option<Vec<&'a str>>,
-    /// The names of those that it has then.
-    pub(super) protected: Vec<&'a str>,
+    /// The names of the secrets that it has then.
+    pub(super) secrets: Vec<&'a str>,
+    /// Whether they take the place of all that there are.
+    pub(super) writes_secrets: bool,
 }
 
 impl Subject<'_> {
@@ -113,14 +113,15 @@ impl Subject<'_> {
         }
         let params = gitmoor_arm::with_flags(self.properties.operator_params(), flags);
         properties["operatorParams"] = json!(params);
-        if let Some(secrets) = &self.secrets {
-            let secrets = secrets.iter().map(|name| (*name, variable(name)));
+        if self.writes_secrets {
+            let secrets = self.secrets.iter();
+            let secrets = secrets.map(|name| (*name, variable(name)));
             properties["configurationProtectedSettings"] = secrets.collect();
         }
         let body = quoted(&visible(&json!({"properties": properties})));
         // The moment is that of the shell, and so are the secrets.
         let mut body = body.replace("requested-at=NOW", "requested-at='\"$(date -u +%FT%TZ)\"'");
-        for name in self.secrets.iter().flatten() {
+        for name in &self.secrets {
             let variable = variable(name);
             let value = format!("'\"$(printf %s \"${variable}\" | base64 -w0)\"'");
             body = body.replace(
@@ -233,7 +234,7 @@ impl Subject<'_> {
         ];
         let keys = keys
             .into_iter()
-            .filter(|(name, _)| self.protected.contains(name));
+            .filter(|(name, _)| self.secrets.contains(name));
         let hosts = self.properties.ssh_known_hosts_contents();
         let hosts = hosts.map(|_| "known_hosts");
         keys.map(|(_, key)| key).chain(hosts).collect()
@@ -295,8 +296,8 @@ mod tests {
             id: &id,
             properties: &properties,
             etag: Some("e'tag"),
-            secrets: None,
-            protected: vec![ProtectedSettings::SSH_PRIVATE_KEY],
+            secrets: vec![ProtectedSettings::SSH_PRIVATE_KEY],
+            writes_secrets: false,
         };
         for commands in subject.all(Some("8e1f0c7';rm -rf /")) {
             for text in [&commands.az, &commands.curl] {
@@ -344,8 +345,8 @@ mod tests {
             id: &id,
             properties: &properties,
             etag: Some("e'tag"),
-            secrets: None,
-            protected: Vec::new(),
+            secrets: Vec::new(),
+            writes_secrets: false,
         };
         let all = subject.all(None);
         let sync = all.iter().find(|one| one.word == "sync").unwrap();

@@ -10,7 +10,7 @@ use http::{Method, StatusCode};
 
 use super::{
     Call, Pages,
-    commands::{Commands, Subject},
+    commands::Commands,
     frame::{Frame, page},
     git_host::Repository,
     overview::Line,
@@ -152,10 +152,8 @@ pub(super) async fn show(
             .is_ok();
     let commands = if may_write {
         let settings = pages.store.protected_settings(id).await?;
-        let commands = Subject {
-            protected: settings.names().collect(),
-            ..pages.commands(call, id, properties, Some(&desired.etag))?
-        };
+        let secrets = settings.names().collect();
+        let commands = pages.commands(call, id, properties, Some(&desired.etag), secrets)?;
         commands.all(guarded.as_ref().map(|commit| &*commit.full))
     } else {
         Vec::new()

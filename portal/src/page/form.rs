@@ -6,7 +6,7 @@ mod conflict;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use gitmoor_arm::{
     ConfigurationProperties, FieldError, OperatorParams, OperatorScope, ProtectedChange,
-    ProtectedSettings, PutRequest, repository_url, with_flags,
+    ProtectedSettings, repository_url, with_flags,
 };
 use serde_json::{Value, json};
 
@@ -202,13 +202,9 @@ impl Form {
         ProtectedChange::Replace(all.map(|(name, value)| (name, value.clone())).collect())
     }
 
-    /// The names of the secrets that a request of it writes, unless all stay as they are.
-    pub(super) fn secrets<'a>(&self, request: &'a PutRequest) -> Option<Vec<&'a str>> {
-        let stay = self.has("keep") && self.authorities.is_empty() && !self.without_authorities;
-        match &request.protected {
-            ProtectedChange::Replace(_) if !stay => Some(names(request)),
-            _ => None,
-        }
+    /// Whether not all secrets stay as they are.
+    pub(super) fn changes_secrets(&self) -> bool {
+        !self.has("keep") || !self.authorities.is_empty() || self.without_authorities
     }
 
     /// Whether secrets were typed that are not in the page which comes back.
@@ -297,14 +293,6 @@ impl Form {
     }
 }
 
-/// The names of the secrets that there are after a request.
-pub(super) fn names(request: &PutRequest) -> Vec<&str> {
-    match &request.protected {
-        ProtectedChange::Replace(all) => all.names().collect(),
-        ProtectedChange::Keep => Vec::new(),
-    }
-}
-
 /// The input at which something is said of a field of the API.
 fn input(name: &str) -> &'static str {
     const INPUTS: [&str; 10] = [
@@ -326,7 +314,7 @@ fn input(name: &str) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use gitmoor_arm::ApiVersion;
+    use gitmoor_arm::{ApiVersion, PutRequest};
 
     fn parsed(form: &Form, kept: Option<&ConfigurationProperties>) -> PutRequest {
         let body = form.body(kept).to_string();

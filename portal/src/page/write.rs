@@ -12,7 +12,7 @@ use http::{Method, StatusCode};
 use super::{
     Call, Pages,
     commands::{Commands, Subject},
-    form::{Conflict, Form, names},
+    form::{Conflict, Form},
     frame::{Frame, page},
     route,
     session::Visitor,
@@ -146,12 +146,7 @@ pub(super) async fn create(
         return show_create(pages, visitor, form, None).await;
     };
     if field(&sent, "as") == Some("commands") {
-        let commands = Subject {
-            secrets: form.secrets(&request),
-            protected: names(&request),
-            ..pages.commands(call, &id, &request.properties, None)?
-        };
-        let commands = commands.put();
+        let commands = pages.put_commands(call, &id, &request, None, &form)?;
         return show_create(pages, visitor, form, Some(commands)).await;
     }
     let condition = Condition {
@@ -239,12 +234,7 @@ pub(super) async fn edit(
         && let Ok(request) = &request
     {
         let etag = Some(&*form.etag);
-        let commands = Subject {
-            secrets: form.secrets(request),
-            protected: names(request),
-            ..pages.commands(call, id, &request.properties, etag)?
-        };
-        let commands = commands.put();
+        let commands = pages.put_commands(call, id, request, etag, &form)?;
         return Ok(show(&edit_page(visitor, id, form, None, Some(commands))));
     }
     let condition = Condition {
@@ -431,14 +421,35 @@ impl Pages {
         id: &'a ConfigurationId,
         properties: &'a ConfigurationProperties,
         etag: Option<&'a str>,
+        secrets: Vec<&'a str>,
     ) -> Result<Subject<'a>, Refusal> {
         Ok(Subject {
             base: self.base(call)?,
             id,
             properties,
             etag,
-            secrets: None,
-            protected: Vec::new(),
+            secrets,
+            writes_secrets: false,
         })
+    }
+
+    /// Those that do what a form does when it is saved.
+    fn put_commands(
+        &self,
+        call: &Call,
+        id: &ConfigurationId,
+        request: &PutRequest,
+        etag: Option<&str>,
+        form: &Form,
+    ) -> Result<Commands, Refusal> {
+        let secrets = match &request.protected {
+            ProtectedChange::Replace(all) => all.names().collect(),
+            ProtectedChange::Keep => Vec::new(),
+        };
+        let subject = Subject {
+            writes_secrets: form.changes_secrets(),
+            ..self.commands(call, id, &request.properties, etag, secrets)?
+        };
+        Ok(subject.put())
     }
 }
